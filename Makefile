@@ -1,0 +1,79 @@
+# Every target works from a fresh clone, in a path with spaces, and through `make -C`.
+# All paths are relative: make changes into this folder first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check faults bench fmt schema
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.ok
+PIP := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
+PYTHONS := python3.11 python3.12 python3.13 python3.10 python3
+PORT ?= bert
+
+# A virtual environment can't be moved or copied: the stamp holds the folder it was made for.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(shell rm -f $(STAMP))
+endif
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup: $(STAMP) ## make .venv with the pinned versions; does nothing when it is up to date
+
+# The stamp comes last and goes first, so an interrupted install starts from an empty .venv.
+# torch comes first and by itself: the wheel pip prefers here (CPU where there is one) is then
+# what everything else is installed beside.
+$(STAMP): pyproject.toml constraints.txt
+	@fresh=yes; if [ -e $(STAMP) ] && $(PY) -c 'import pip' 2>/dev/null; then fresh=no; fi
+	rm -f $(STAMP)
+	if [ $$fresh = yes ]; then
+	  python=
+	  for name in $(if $(PYTHON),"$(PYTHON)",$(PYTHONS)); do
+	    if "$$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' \
+	        2>/dev/null; then python=$$name; break; fi
+	  done
+	  if [ -z "$$python" ]; then
+	    echo 'make setup: found no Python >= 3.10 with venv and ensurepip among: $(or $(PYTHON),$(PYTHONS))' >&2
+	    echo '  what to do: install one (Debian: apt install python3-venv), or make setup PYTHON=/path/to/python' >&2
+	    exit 2
+	  fi
+	  echo "making $(VENV) with $$("$$python" --version); this takes a few minutes, once"
+	  "$$python" -m venv --clear $(VENV)
+	fi
+	$(PIP) "$$(sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt)"
+	$(PIP) hatchling
+	$(PIP) --no-build-isolation -e '.[torch,paddle,dev]'
+	printf '%s\n' "$$PWD" > $(STAMP)
+
+# make turns every failure into its own exit code 2; `.venv/bin/portalign run` keeps the run's:
+# 0 aligned, 1 diverged, 2 could not decide.
+run: setup ## all five steps on PORT (default bert)
+	@$(PY) -m portalign run --port "$(PORT)" $(ARGS)
+
+test: setup ## every test
+	@$(PY) -m pytest $(ARGS)
+
+check: setup ## format, lint, types, layering, and the tests that need no framework
+	@$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(PY) -m pytest --framework-free -q $(ARGS)
+
+faults: setup ## plant bugs and expect every one to be found
+	@$(PY) -m pytest -m faults $(ARGS)
+
+bench: setup ## time, memory and disk of the steps against the bare models
+	@for script in scripts/bench_*.py; do $(PY) "$$script"; done
+
+fmt: setup ## format the code and apply safe lint fixes
+	@$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+schema: setup ## write docs/port.schema.json from the model of the port file
+	@$(PY) -m portalign.config > docs/port.schema.json.new
+	mv docs/port.schema.json.new docs/port.schema.json

@@ -1,0 +1,5 @@
+"""``python -m portalign``."""
+
+from portalign.cli import main
+
+main()

@@ -1,0 +1,230 @@
+"""The command line: ``portalign run | step | check | compare | ports | schema`` and the scripts in ``steps/``.
+
+Only this module and `terminal` print. Exit codes: 0 aligned, 1 diverged, 2 could not decide.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn, Optional
+
+import typer
+from rich.console import Console
+
+from portalign import __version__
+from portalign.config import Port, load_port, port_schema, shipped_ports
+from portalign.errors import PortalignError
+from portalign.records import Step
+from portalign.report.aggregate import gather, write_summary
+from portalign.report.document import Document, run_document, step_document
+from portalign.report.text import render
+from portalign.results import Outcome
+from portalign.runner import judge_again, run_step
+from portalign.terminal import Progress, stop
+
+DEFAULT_PORT = "bert"
+
+PortOption = Annotated[str, typer.Option("--port", help="A shipped port's name, or a port.yaml.")]
+SetOption = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it at run time on Python 3.10
+    typer.Option("--set", metavar="KEY=VALUE", help="Override an entry of the port file."),
+]
+LogsOption = Annotated[Path, typer.Option("--logs", help="Folder for logs and captures.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print the last line only.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+RejudgeOption = Annotated[
+    bool, typer.Option("--rejudge", help="Conclude again from the captures of an earlier run.")
+]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry of the ``portalign`` command."""
+    app(args=arguments, prog_name="portalign")
+    sys.exit(0)
+
+
+def step_main(step: str, *, default_logs: Path, argv: list[str] | None = None) -> NoReturn:
+    """Entry of the scripts in ``steps/``: one step, logs beside the checkout.
+
+    Args:
+        step: a step's name, or "check".
+        default_logs: the logs folder unless ``--logs`` names another.
+        argv: arguments; the command line's if None.
+    """
+    script = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+    def one_step(
+        port: PortOption = DEFAULT_PORT,
+        overrides: SetOption = None,
+        logs: LogsOption = default_logs,
+        quiet: QuietOption = False,
+        debug: DebugOption = False,
+        rejudge: RejudgeOption = False,
+    ) -> None:
+        console = _console(quiet=quiet)
+        if step == "check":
+            _end(_check(port, overrides, logs, console, debug=debug))
+        steps = (Step(step),)
+        _end(_steps(steps, port, overrides, logs, console, debug=debug, rejudge=rejudge))
+
+    script.command(help=f"The {step} step.")(one_step)
+    script(args=argv, prog_name=Path(sys.argv[0]).name)
+    sys.exit(0)
+
+
+@app.command()
+def run(
+    port: PortOption = DEFAULT_PORT,
+    overrides: SetOption = None,
+    logs: LogsOption = Path("logs"),
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run all steps of a port and gather them into one verdict."""
+    console = _console(quiet=quiet)
+    steps = tuple(Step)
+    _steps(steps, port, overrides, logs, console, debug=debug, rejudge=False, is_all=True)
+    _end(_check(port, overrides, logs, console, debug=debug))
+
+
+@app.command()
+def step(
+    name: Annotated[Step, typer.Argument(help="Which step.")],
+    port: PortOption = DEFAULT_PORT,
+    overrides: SetOption = None,
+    logs: LogsOption = Path("logs"),
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+    rejudge: RejudgeOption = False,
+) -> None:
+    """Run one step of a port."""
+    console = _console(quiet=quiet)
+    _end(_steps((name,), port, overrides, logs, console, debug=debug, rejudge=rejudge))
+
+
+@app.command()
+def check(
+    port: PortOption = DEFAULT_PORT,
+    overrides: SetOption = None,
+    logs: LogsOption = Path("logs"),
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Gather the steps found under the logs folder into one verdict."""
+    _end(_check(port, overrides, logs, _console(quiet=quiet), debug=debug))
+
+
+@app.command()
+def ports() -> None:
+    """List the ports that ship with portalign."""
+    for name in shipped_ports():
+        typer.echo(name)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the port file, for editors."""
+    typer.echo(json.dumps(port_schema(), indent=2))
+
+
+@app.command()
+def version() -> None:
+    """Print portalign's version."""
+    typer.echo(__version__)
+
+
+def _steps(
+    steps: Sequence[Step],
+    port_name: str,
+    overrides: list[str] | None,
+    logs: Path,
+    console: Console,
+    *,
+    debug: bool,
+    rejudge: bool,
+    is_all: bool = False,
+) -> Outcome:
+    """Run steps in order. A step that could not run ends the command, or in a whole run only itself."""
+    outcome = Outcome.INCONCLUSIVE
+    port = _load(port_name, overrides, debug=debug)
+    for each in steps:
+        if is_all and (missing := port.missing(each)):
+            console.print(f"{port.name} {each.value}: left out, the port file has no {missing[0]}")
+            continue
+        try:
+            outcome = _one_step(port, each, port_name, logs, console, rejudge=rejudge)
+        except PortalignError as err:
+            if not is_all:
+                stop(err, _errors(), debug=debug)
+            _errors().print(f"portalign: {err}", markup=False, highlight=False, soft_wrap=True)
+    return outcome
+
+
+def _one_step(
+    port: Port, step: Step, port_name: str, logs: Path, console: Console, *, rejudge: bool
+) -> Outcome:
+    advice = next_command(step, port_name)
+    if rejudge:
+        report = judge_again(port, step, logs, next_command=advice)
+    else:
+        with Progress(console, step, port.name) as progress:
+            report = run_step(port, step, logs, on_beat=progress, next_command=advice)
+    _show(step_document(report), console, logs / port.name)
+    return report.outcome
+
+
+def next_command(step: Step, port_name: str) -> str:
+    """What to type after a step that passed."""
+    order = [each.value for each in Step] + ["check"]
+    following = order[order.index(step.value) + 1]
+    number = order.index(following) + 1
+    suffix = "" if port_name == DEFAULT_PORT else f" --port {port_name}"
+    return f"python steps/step{number}_{following}.py{suffix}"
+
+
+def _check(
+    port_name: str, overrides: list[str] | None, logs: Path, console: Console, *, debug: bool
+) -> Outcome:
+    port = _load(port_name, overrides, debug=debug)
+    folder = logs / port.name
+    try:
+        result = gather(folder)
+        if folder.is_dir():
+            write_summary(result, folder)
+    except PortalignError as err:
+        stop(err, _errors(), debug=debug)
+    _show(run_document(result), console, folder)
+    return result.outcome
+
+
+def _show(document: Document, console: Console, folder: Path) -> None:
+    render(document, console)
+    if console.quiet:
+        typer.echo(f"{document.title}: {document.word}. {document.headline}")
+    else:
+        console.print(f"logs: {folder}", markup=False, highlight=False, soft_wrap=True)
+        console.print()
+
+
+def _load(port_name: str, overrides: list[str] | None, *, debug: bool) -> Port:
+    try:
+        return load_port(port_name, overrides or [])
+    except PortalignError as err:
+        stop(err, _errors(), debug=debug)
+
+
+def _end(outcome: Outcome) -> NoReturn:
+    raise typer.Exit(outcome.exit_code)
+
+
+def _console(*, quiet: bool) -> Console:
+    return Console(quiet=quiet)
+
+
+def _errors() -> Console:
+    return Console(stderr=True)

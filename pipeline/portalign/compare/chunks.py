@@ -1,0 +1,158 @@
+"""Cut a pair of arrays into cache-sized pieces that are flat, contiguous, aligned and native-endian.
+
+Contiguous arrays are cut without a copy, any other layout is copied tile by tile. Pages of read-only
+memory maps are handed back behind the pass, so that comparing huge dumps keeps memory small.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from itertools import product
+from math import isqrt, prod
+from typing import NamedTuple
+
+import numpy as np
+
+from portalign.records import Array
+
+RELEASE_BYTES = 16 * 2**20  # bytes of each side read before its mapped pages are handed back
+_DROP = getattr(mmap, "MADV_DONTNEED", None)  # absent on Windows
+
+
+class Chunk(NamedTuple):
+    """One piece of both arrays.
+
+    Attributes:
+        reference, candidate: ``[n]`` views or copies, element by element the same places.
+        index: turns a position in the piece into an index of the whole array.
+    """
+
+    reference: Array
+    candidate: Array
+    index: Callable[[int], tuple[int, ...]]
+
+
+def chunks(reference: Array, candidate: Array, *, n_elements: int) -> Iterator[Chunk]:
+    """Walk through two arrays of one shape in pieces of at most `n_elements`.
+
+    A yielded piece is valid until the next one is asked for. Empty arrays yield nothing.
+    """
+    axes = tuple(sorted(range(reference.ndim), key=lambda axis: -abs(reference.strides[axis])))
+    pair = (reference.transpose(axes), candidate.transpose(axes))
+    n_walked, n_released = 0, 0
+    is_flat = all(array.flags.c_contiguous for array in pair)
+    for chunk in (_flat if is_flat else _tiles)(pair, axes, n_elements):
+        yield chunk
+        n_walked += chunk.reference.nbytes
+        if n_walked - n_released >= RELEASE_BYTES:
+            n_released = n_walked
+            release(reference)
+            release(candidate)
+    release(reference)
+    release(candidate)
+
+
+def release(array: Array) -> None:
+    """Give the whole pages of a read-only memory map behind `array` back to the system.
+
+    The values stay what they are: a later access reads them again from the file. Arrays that are not
+    mapped, or mapped for writing, are left alone.
+    """
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    base = base.obj if isinstance(base, memoryview) else base
+    if _DROP is None or not isinstance(base, mmap.mmap) or array.nbytes < mmap.PAGESIZE:
+        return
+    with memoryview(base) as view:
+        if not view.readonly:
+            return
+        origin = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
+        n_mapped = view.nbytes
+    reach = [step * (n - 1) for step, n in zip(array.strides, array.shape, strict=True)]
+    first: int = array.__array_interface__["data"][0]
+    low = first + sum(step for step in reach if step < 0)
+    high = first + sum(step for step in reach if step > 0) + array.itemsize
+    start = -(-(low - origin) // mmap.PAGESIZE) * mmap.PAGESIZE
+    stop = n_mapped if high - origin >= n_mapped else (high - origin) & -mmap.PAGESIZE
+    if stop > start:
+        base.madvise(_DROP, start, stop - start)
+
+
+def _flat(
+    pair: tuple[Array, Array], axes: tuple[int, ...], n_elements: int
+) -> Iterator[Chunk]:
+    shape = pair[0].shape
+    flat = tuple(array.reshape(-1) for array in pair)
+    buffers = tuple(_buffer(array, min(n_elements, array.size)) for array in flat)
+    for start in range(0, flat[0].size, n_elements):
+
+        def index(place: int, start: int = start) -> tuple[int, ...]:
+            return _restore(np.unravel_index(start + place, shape), axes)
+
+        pieces = [
+            array[start : start + n_elements]
+            if array.flags.aligned and array.dtype.isnative
+            else _copy(array[start : start + n_elements], buffer)
+            for array, buffer in zip(flat, buffers, strict=True)
+        ]
+        yield Chunk(pieces[0], pieces[1], index)
+
+
+def _tiles(
+    pair: tuple[Array, Array], axes: tuple[int, ...], n_elements: int
+) -> Iterator[Chunk]:
+    shape = pair[0].shape
+    edges = _tile(pair, n_elements)
+    buffers = tuple(_buffer(array, prod(edges)) for array in pair)
+    for corner in product(*(range(0, n, edge) for n, edge in zip(shape, edges, strict=True))):
+        window = tuple(slice(at, at + edge) for at, edge in zip(corner, edges, strict=True))
+        views = [array[window] for array in pair]
+        extent = views[0].shape
+
+        def index(
+            place: int, corner: tuple[int, ...] = corner, extent: tuple[int, ...] = extent
+        ) -> tuple[int, ...]:
+            inner = np.unravel_index(place, extent)
+            return _restore([at + i for at, i in zip(corner, inner, strict=True)], axes)
+
+        pieces = [_copy(view, buffer) for view, buffer in zip(views, buffers, strict=True)]
+        yield Chunk(pieces[0], pieces[1], index)
+
+
+def _tile(pair: tuple[Array, Array], n_elements: int) -> list[int]:
+    """Edges of a block in which both arrays have runs of neighbouring bytes, as square as needed."""
+    shape = pair[0].shape
+    by_speed = [
+        sorted(range(len(shape)), key=lambda axis: (shape[axis] == 1, abs(array.strides[axis])))
+        for array in pair
+    ]
+    edges = [1] * len(shape)
+    first, second = by_speed[0][0], by_speed[1][0]
+    if first != second:
+        edges[first] = min(shape[first], max(1, isqrt(n_elements)))
+        edges[second] = min(shape[second], max(1, n_elements // edges[first]))
+        edges[first] = 1
+    for axis in by_speed[0]:
+        if edges[axis] == 1:
+            edges[axis] = min(shape[axis], max(1, n_elements // prod(edges)))
+    return edges
+
+
+def _buffer(array: Array, n: int) -> Array:
+    return np.empty(n, array.dtype.newbyteorder("="))
+
+
+def _copy(view: Array, buffer: Array) -> Array:
+    piece = buffer[: view.size]
+    np.copyto(piece.reshape(view.shape), view)
+    return piece
+
+
+def _restore(place: object, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Undo the permutation of axes of an index."""
+    index = [0] * len(axes)
+    for axis, at in zip(axes, tuple(place), strict=True):  # type: ignore[arg-type]  # ints of any kind
+        index[axis] = int(at)
+    return tuple(index)

@@ -1,0 +1,54 @@
+"""Compare two dumps on disk, whoever wrote them, array by array under equal names.
+
+Reading is `portalign.foreign`'s; there are no float64 twins here, so a tolerance per dtype decides.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from portalign.compare.pairs import compare
+from portalign.compare.tolerance import for_dtypes
+from portalign.foreign import read_arrays
+from portalign.records import Kind, Role, TensorKey
+from portalign.results import Comparison, Unpaired
+
+
+def compare_files(
+    reference: Path, candidate: Path, *, relative: float | None = None
+) -> tuple[tuple[Comparison, ...], tuple[Unpaired, ...]]:
+    """Pair the arrays of two files (or folders) by name and judge each pair.
+
+    Args:
+        reference: a dump `portalign.foreign.read_arrays` can read.
+        candidate: likewise.
+        relative: relative Frobenius tolerance for floats, instead of the measured one per dtype.
+
+    Returns:
+        Comparisons in the reference's order, and what stands on one side only, which keeps the whole
+        from passing. `pairs.overall` tells the outcome: INCONCLUSIVE if nothing was compared.
+
+    Raises:
+        InputError: a file can't be read.
+    """
+    arrays = [read_arrays(path) for path in (reference, candidate)]
+    keys = [{name: TensorKey(Kind.OUTPUT, name) for name in side} for side in arrays]
+    comparisons = []
+    for order, (name, array) in enumerate(arrays[0].items()):
+        if name not in arrays[1]:
+            continue
+        other = arrays[1][name]
+        tolerance = for_dtypes(array.dtype.name, other.dtype.name, relative=relative)
+        comparisons.append(
+            compare(array, other, key=keys[0][name], tolerance=tolerance, label=name, order=order)
+        )
+    unpaired = [
+        Unpaired(role.value, key, f"the {missing.value} has no array of this name", is_promised=True)
+        for role, missing, own, others in (
+            (Role.REFERENCE, Role.CANDIDATE, keys[0], keys[1]),
+            (Role.CANDIDATE, Role.REFERENCE, keys[1], keys[0]),
+        )
+        for name, key in own.items()
+        if name not in others
+    ]
+    return tuple(comparisons), tuple(unpaired)

@@ -1,0 +1,268 @@
+"""Judge one pair from its measurements: which of the verdicts, on what basis, with which share of the allowance.
+
+Every condition is phrased so that it must hold to pass, so NaN fails. The order of the rules is the
+order of the functions below: structure, exactness, twins, tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from portalign.compare.measure import dtype_family
+from portalign.compare.tolerance import (
+    FLOOR_EPS,
+    ROUNDING_RATIO,
+    TWIN_RELATIVE,
+    TWIN_SCALE,
+    epsilon,
+)
+from portalign.results import Basis, Measurement, Outcome, Tolerance, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict before it knows the name of its pair; fields as in `Comparison`."""
+
+    verdict: Verdict
+    basis: Basis
+    outcome: Outcome
+    allowed: float
+    used: float
+    reason: str
+
+
+def judge(
+    native: Measurement,
+    twin: Measurement | None = None,
+    *,
+    own_reference: float | None = None,
+    own_candidate: float | None = None,
+    tolerance: Tolerance,
+    scale: float = 0.0,
+    is_free_running: bool = False,
+) -> Judgement:
+    """Decide what the difference of one pair is.
+
+    Args:
+        native: the pair as it ran.
+        twin: the same pair lifted to float64 on both sides, or None. A twin that isn't float64 on both
+            sides, or whose reference holds NaN, can't decide: the tolerance does, and the reason says so.
+        own_reference: Frobenius norm of the reference's distance to its own twin.
+        own_candidate: likewise for the candidate. Without both the twins alone can't explain the
+            native difference, and the tolerance bounds it.
+        tolerance: what decides where the twins can't.
+        scale: typical Frobenius norm of like tensors around; floor for what is zero in theory.
+            Native dtypes that differ are held to the finer one: a side that runs lower loses more.
+        is_free_running: the pair comes from iteration 1 or later of a free-running training, where
+            chaotic drift makes the two own distances independent samples: the larger one counts.
+    """
+    found = _structure(native, "")
+    if found:
+        return found
+    if twin and not twin.n_nan_reference and _is_double(twin):
+        found = _structure(twin, "float64 ") or _twins(native, twin, scale)
+        if found:
+            return found
+        note = ""
+    else:
+        note = _why_not(twin)
+        twin = None
+    if _is_exact(native):
+        return _equal(native)
+    if dtype_family(native.dtype_reference) in ("int", "bool"):
+        return _unequal_integers(native)
+    if twin and own_reference is not None and own_candidate is not None:
+        return _rounding(native, twin, own_reference, own_candidate, scale, is_free_running)
+    return _within(native, tolerance, note)
+
+
+def _structure(pair: Measurement, what: str) -> Judgement | None:
+    """Shapes, kinds of dtype, emptiness, NaN and infinities: no allowance can excuse those."""
+    families = [dtype_family(name) for name in (pair.dtype_reference, pair.dtype_candidate)]
+    if pair.shape_reference != pair.shape_candidate:
+        return _failed(
+            f"{what}shapes differ: {pair.shape_reference} against {pair.shape_candidate}."
+        )
+    if families[0] != families[1]:
+        return _failed(
+            f"{what}dtypes are of different kinds: {pair.dtype_reference} against {pair.dtype_candidate}."
+        )
+    if pair.n_elements == 0:
+        return _undecided(f"The {what}arrays are empty, so nothing was compared.")
+    if pair.n_nan_reference:
+        return _undecided(
+            f"The {what}reference itself holds NaN in {pair.n_nan_reference} of {pair.n_elements} "
+            "elements: it can't be the measure of anything."
+        )
+    if not pair.n_nonfinite_mismatched == 0:
+        return _failed(
+            f"{pair.n_nonfinite_mismatched} of {pair.n_elements} {what}elements are NaN or infinite on "
+            f"one side only, first at {list(pair.worst_index)}: {pair.worst_reference:g} against "
+            f"{pair.worst_candidate:g}."
+        )
+    return None
+
+
+def _twins(native: Measurement, twin: Measurement, scale: float) -> Judgement | None:
+    """Float64 twins that differ: the mathematics is not the same, whatever the native pair shows."""
+    allowed = TWIN_RELATIVE * twin.norm_reference + TWIN_SCALE * scale
+    if dtype_family(twin.dtype_reference) in ("int", "bool"):
+        allowed = 0.0
+    if twin.norm_difference <= allowed:
+        return None
+    hidden = (
+        " although the native values are equal bit for bit: their precision hides it"
+        if native.is_bitwise_equal
+        else ""
+    )
+    return Judgement(
+        Verdict.DIVERGENT,
+        Basis.TWINS,
+        Outcome.FAIL,
+        allowed,
+        _share(twin.norm_difference, allowed),
+        f"In float64 the two sides differ by {twin.rel_frobenius:.2g} relative, where rounding leaves "
+        f"at most {TWIN_RELATIVE:g}{hidden}: not the same mathematics. {_worst(twin)}",
+    )
+
+
+def _equal(native: Measurement) -> Judgement:
+    if native.is_bitwise_equal:
+        return Judgement(
+            Verdict.IDENTICAL, Basis.BITS, Outcome.PASS, 0.0, 0.0, "Equal bit for bit."
+        )
+    return Judgement(
+        Verdict.CLOSE,
+        Basis.BITS,
+        Outcome.PASS,
+        0.0,
+        0.0,
+        f"Equal values, {native.dtype_reference} against {native.dtype_candidate}.",
+    )
+
+
+def _unequal_integers(native: Measurement) -> Judgement:
+    return Judgement(
+        Verdict.DIVERGENT,
+        Basis.BITS,
+        Outcome.FAIL,
+        0.0,
+        math.inf,
+        f"{native.n_mismatched} of {native.n_elements} {native.dtype_reference} elements differ, and "
+        f"integers and bools must be equal. {_worst(native)}",
+    )
+
+
+def _rounding(
+    native: Measurement,
+    twin: Measurement,
+    own_reference: float,
+    own_candidate: float,
+    scale: float,
+    is_free_running: bool,
+) -> Judgement:
+    """The twins agree: is the native difference what each side loses to its own twin?"""
+    eps = epsilon(native.dtype_reference, native.dtype_candidate)
+    own = (max if is_free_running else min)(own_reference, own_candidate)
+    floor = FLOOR_EPS * eps * (native.norm_reference + scale)
+    if native.dtype_reference == native.dtype_candidate == "float64":
+        floor = TWIN_RELATIVE * twin.norm_reference + TWIN_SCALE * scale
+    allowed = ROUNDING_RATIO * own + floor
+    used = _share(native.norm_difference, allowed)
+    if native.norm_difference <= allowed:
+        return Judgement(
+            Verdict.ROUNDING,
+            Basis.TWINS,
+            Outcome.PASS,
+            allowed,
+            used,
+            f"The float64 twins agree to {twin.rel_frobenius:.2g}, and the difference of "
+            f"{native.rel_frobenius:.2g} is rounding: {used:.0%} of what is allowed.",
+        )
+    loser, more, less = max(
+        ("reference", own_reference, own_candidate),
+        ("candidate", own_candidate, own_reference),
+        key=lambda side: side[1],
+    )
+    times = f"{more / less:.3g} times" if less > 0 else "and the other side nothing, so far more than"
+    return Judgement(
+        Verdict.PRECISION,
+        Basis.TWINS,
+        Outcome.FAIL,
+        allowed,
+        used,
+        f"The float64 twins agree to {twin.rel_frobenius:.2g}, but the native difference of "
+        f"{native.rel_frobenius:.2g} is {used:.3g} times what rounding explains: the {loser} loses "
+        f"{more:.2g} against its own twin, {times} the other side's. {_worst(native)}",
+    )
+
+
+def _within(native: Measurement, tolerance: Tolerance, note: str) -> Judgement:
+    allowed = tolerance.relative * native.norm_reference + tolerance.absolute
+    used = _share(native.norm_difference, allowed)
+    text = (
+        f"{note}The relative difference is {native.rel_frobenius:.2g}, allowed is "
+        f"{tolerance.relative:g} ({tolerance.source})"
+    )
+    if native.norm_difference <= allowed:
+        return Judgement(
+            Verdict.CLOSE, Basis.TOLERANCE, Outcome.PASS, allowed, used, f"{text}."
+        )
+    return Judgement(
+        Verdict.DIVERGENT,
+        Basis.TOLERANCE,
+        Outcome.FAIL,
+        allowed,
+        used,
+        f"{text}: {used:.3g} times too much. {_worst(native)}",
+    )
+
+
+def _is_exact(native: Measurement) -> bool:
+    """Equal bytes, or equal integers of different widths."""
+    is_integer = dtype_family(native.dtype_reference) in ("int", "bool")
+    return native.is_bitwise_equal or (is_integer and native.n_mismatched == 0)
+
+
+def _is_double(twin: Measurement) -> bool:
+    """Both sides were lifted; integers and bools have nothing to lift."""
+    is_integer = dtype_family(twin.dtype_reference) in ("int", "bool")
+    lifted = ("float64", "complex128")
+    return is_integer or (twin.dtype_reference in lifted and twin.dtype_candidate in lifted)
+
+
+def _why_not(twin: Measurement | None) -> str:
+    if twin is None:
+        return ""
+    if twin.n_nan_reference:
+        return "The reference's float64 twin holds NaN, so a tolerance decides. "
+    return (
+        f"The float64 twin stayed behind ({twin.dtype_reference} against {twin.dtype_candidate}), so a "
+        "tolerance decides. "
+    )
+
+
+def _share(difference: float, allowed: float) -> float:
+    """Used share of the allowance; 0 of 0 is 0, something of 0 is infinite."""
+    if allowed == 0:
+        return 0.0 if difference == 0 else math.inf
+    return difference / allowed
+
+
+def _worst(pair: Measurement) -> str:
+    return (
+        f"Worst at {list(pair.worst_index)}: {pair.worst_reference:.9g} against "
+        f"{pair.worst_candidate:.9g}."
+    )
+
+
+def _failed(reason: str) -> Judgement:
+    reason = reason[0].upper() + reason[1:]
+    return Judgement(Verdict.DIVERGENT, Basis.STRUCTURE, Outcome.FAIL, 0.0, math.inf, reason)
+
+
+def _undecided(reason: str) -> Judgement:
+    return Judgement(
+        Verdict.UNDECIDED, Basis.STRUCTURE, Outcome.INCONCLUSIVE, 0.0, math.nan, reason
+    )

@@ -1,0 +1,87 @@
+"""From two arrays to a `Comparison`: measure the pair, its twins and each side's own loss, then judge.
+
+The one way in for every step and for two foreign files alike; it holds no rule of its own.
+"""
+
+from __future__ import annotations
+
+import math
+
+from portalign.compare.judge import judge
+from portalign.compare.measure import measure
+from portalign.compare.tolerance import for_dtypes
+from portalign.records import Array, TensorKey
+from portalign.results import Comparison, Outcome, Tolerance, Unpaired, worst
+
+
+def compare(
+    reference: Array,
+    candidate: Array,
+    *,
+    key: TensorKey,
+    candidate_key: TensorKey | None = None,
+    label: str = "",
+    how_paired: str = "name",
+    twins: tuple[Array, Array] | None = None,
+    tolerance: Tolerance | None = None,
+    scale: float = 0.0,
+    is_free_running: bool = False,
+    module_type: str = "",
+    order: int = 0,
+) -> Comparison:
+    """Measure and judge one pair of arrays, both already in the same layout.
+
+    Args:
+        reference: native values.
+        candidate: native values, same shape expected.
+        twins: float64 values of both sides, where both were captured.
+        tolerance: default `for_dtypes` of the two dtypes and `scale`.
+    """
+    native = measure(reference, candidate)
+    twin = measure(*twins) if twins else None
+    own: list[float | None] = [None, None]
+    if twins and not native.is_bitwise_equal:
+        own = [_own(side, lifted) for side, lifted in zip((reference, candidate), twins, strict=True)]
+    found = judge(
+        native,
+        twin,
+        own_reference=own[0],
+        own_candidate=own[1],
+        tolerance=tolerance
+        or for_dtypes(native.dtype_reference, native.dtype_candidate, scale=scale),
+        scale=scale,
+        is_free_running=is_free_running,
+    )
+    return Comparison(
+        key=key,
+        candidate_key=candidate_key or key,
+        label=label or key.name,
+        how_paired=how_paired,
+        verdict=found.verdict,
+        basis=found.basis,
+        outcome=found.outcome,
+        native=native,
+        twin=twin,
+        own_reference=own[0],
+        own_candidate=own[1],
+        allowed=found.allowed,
+        used=found.used,
+        reason=found.reason,
+        module_type=module_type,
+        order=order,
+    )
+
+
+def _own(side: Array, lifted: Array) -> float | None:
+    """Distance of a side to its twin; None where no finite number tells it."""
+    distance = measure(side, lifted)
+    is_told = math.isfinite(distance.norm_difference) and not distance.n_nonfinite_mismatched
+    return distance.norm_difference if is_told else None
+
+
+def overall(comparisons: tuple[Comparison, ...], unpaired: tuple[Unpaired, ...] = ()) -> Outcome:
+    """The outcome of many pairs: the worst of them; nothing compared, or a promised record that
+    stands on one side only, is INCONCLUSIVE at best."""
+    outcomes = [comparison.outcome for comparison in comparisons]
+    outcomes += [Outcome.INCONCLUSIVE for record in unpaired if record.is_promised]
+    return worst(outcomes)

@@ -1,0 +1,226 @@
+"""From a step's captures to its report: pair, compare, locate, doubt. Needs no framework, runs nothing.
+
+A folder that was captured elsewhere, or weeks ago, is concluded the same way as a fresh one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from portalign.compare.curves import compare_curve
+from portalign.compare.doubts import doubts
+from portalign.compare.locate import locate
+from portalign.compare.pairs import compare, overall
+from portalign.compare.tolerance import typical_norm
+from portalign.config import Port
+from portalign.errors import TraceError
+from portalign.mapping.names import match_state
+from portalign.mapping.pair import Pair, Pairing, pair
+from portalign.mapping.weights import WeightPlan
+from portalign.records import Kind, Precision, Role, SideInfo, Step, Structure, Trace
+from portalign.results import Comparison, Divergence, Outcome, StepReport, Verdict
+from portalign.store import read_trace
+
+SCHEMA = 1
+_WEIGHTS = "weights"
+_CURVES = (Kind.LR, Kind.METRIC)
+_CAN_VANISH = (Kind.GRADIENT, Kind.PARAMETER, Kind.BUFFER)
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """A step's report and what its dumps are made of.
+
+    Attributes:
+        pairs: all pairs, native and float64.
+        probe: learning rate points the porter wants in the log.
+    """
+
+    report: StepReport
+    pairs: tuple[Pair, ...]
+    probe: tuple[int, ...]
+
+
+def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") -> Conclusion:
+    """Conclude a captured step.
+
+    Args:
+        port: what was asked for.
+        step: which step.
+        folder: holds ``reference/`` and ``candidate/``, and ``weights/`` where the step has a model.
+        next_command: what to advise when the step passes.
+
+    Raises:
+        TraceError: a trace is missing, broken or incomplete.
+        MappingError: both sides' weights can't be matched.
+    """
+    reference, candidate = (_trace(folder, role) for role in Role)
+    plan = _plan(port, reference, candidate)
+    pairing = pair(reference, candidate, plan, outputs=port.outputs)
+    comparisons = tuple(_comparisons(pairing))
+    divergence = locate(comparisons)
+    reservations = doubts(port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate))
+    outcome = overall(comparisons, pairing.unpaired)
+    if outcome is Outcome.PASS and reservations:
+        outcome = Outcome.INCONCLUSIVE
+    sides = _infos(reference, candidate)
+    report = StepReport(
+        schema=SCHEMA,
+        port=port.name,
+        step=step,
+        outcome=outcome,
+        headline="",
+        comparisons=comparisons,
+        unpaired=pairing.unpaired,
+        reservations=reservations,
+        divergence=divergence,
+        sides=sides,
+        notes=_notes(sides),
+        audit=tuple(str(line) for line in plan.audit),
+        curves=_curves(pairing),
+        precisions=_precisions(reference),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        settings=port.as_dict(),
+        next_command=next_command if outcome is Outcome.PASS else "",
+    )
+    report = replace(report, headline=_headline(report))
+    probe = port.lr_scheduler.args.get("probe", ()) if port.lr_scheduler else ()
+    return Conclusion(report, pairing.pairs, tuple(probe))
+
+
+def _trace(folder: Path, role: Role) -> Trace:
+    """A side's records, its initial state first."""
+    trace = read_trace(folder / role.value)
+    if not trace.is_complete or trace.info is None:
+        raise TraceError(
+            f"{trace.folder} has no manifest: its capture did not end well",
+            why="an incomplete trace can't show that everything agrees",
+            do="run the step again",
+        )
+    weights = folder / _WEIGHTS / role.value
+    if not weights.is_dir():
+        return trace
+    return replace(trace, records=(*read_trace(weights).records, *trace.records))
+
+
+def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
+    structures = [trace.info.structure if trace.info else None for trace in (reference, candidate)]
+    if None in structures:
+        return WeightPlan(())
+    left, right = (s for s in structures if isinstance(s, Structure))
+    weights = port.weights.model_dump(mode="json")
+    return match_state(left, right, rename=weights["rename"], layout=weights["layout"])
+
+
+def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
+    native = [p for p in pairing.pairs if p.reference.key.precision is Precision.NATIVE]
+    scales = _scales(native)
+    for order, each in enumerate(native):
+        key = each.reference.key
+        if key.kind in _CURVES:
+            yield compare_curve(
+                each.reference.array,
+                each.candidate.array,
+                key=key,
+                label=each.label,
+                how_paired=each.how,
+                order=order,
+            )
+            continue
+        twin = pairing.twin(each)
+        yield compare(
+            each.reference.array,
+            each.candidate_array(),
+            key=key,
+            candidate_key=each.candidate.key,
+            label=each.label,
+            how_paired=each.how,
+            twins=(twin.reference.array, twin.candidate_array()) if twin else None,
+            scale=scales.get(_group(each), 0.0) if key.kind in _CAN_VANISH else 0.0,
+            is_free_running=_is_free_running(each),
+            module_type=each.reference.module_type,
+            order=order,
+        )
+
+
+def _is_free_running(each: Pair) -> bool:
+    """After the first update both sides run on weights of their own, and rounding is amplified."""
+    return each.reference.key.iteration > 0 and each.reference.key.kind is not Kind.INPUT
+
+
+def _group(each: Pair) -> tuple[Kind, int, int]:
+    key = each.reference.key
+    return key.kind, each.reference.array.size, key.iteration
+
+
+def _scales(pairs: Sequence[Pair]) -> Mapping[tuple[Kind, int, int], float]:
+    """Typical norm of like tensors: same kind, size and iteration."""
+    norms: dict[tuple[Kind, int, int], list[float]] = defaultdict(list)
+    for each in pairs:
+        if each.reference.key.kind in _CAN_VANISH and each.reference.array.dtype.kind not in "iub":
+            values = each.reference.array.astype(np.float64, copy=False)
+            norms[_group(each)].append(float(np.linalg.norm(values)))
+    return {group: typical_norm(values) for group, values in norms.items()}
+
+
+def _infos(reference: Trace, candidate: Trace) -> tuple[SideInfo, ...]:
+    return tuple(trace.info for trace in (reference, candidate) if trace.info)
+
+
+def _notes(sides: Sequence[SideInfo]) -> tuple[str, ...]:
+    notes = [note for side in sides for note in (*side.lifted, *side.notes)]
+    return tuple(dict.fromkeys(notes))
+
+
+def _precisions(reference: Trace) -> tuple[Precision, ...]:
+    found = {record.key.precision for record in reference.records}
+    return tuple(precision for precision in Precision if precision in found)
+
+
+def _curves(pairing: Pairing) -> dict[str, dict[str, tuple[float, ...]]]:
+    """Numbers over the iterations, for plots: loss, gradient norm, learning rate."""
+    curves: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for each in pairing.pairs:
+        key = each.reference.key
+        if key.kind not in (Kind.LOSS, Kind.LR, Kind.GRADIENT_NORM):
+            continue
+        name = key.name if key.precision is Precision.NATIVE else f"{key.name} float64"
+        for role, array in zip(Role, (each.reference.array, each.candidate.array), strict=True):
+            curves[name][role.value].extend(float(v) for v in np.ravel(array))
+    return {
+        name: {role: tuple(values) for role, values in sides.items()}
+        for name, sides in curves.items()
+    }
+
+
+def _headline(report: StepReport) -> str:
+    n_pairs = len(report.comparisons)
+    if report.outcome is Outcome.FAIL:
+        n_failed = sum(c.outcome is Outcome.FAIL for c in report.comparisons)
+        return f"{n_failed} of {n_pairs} pairs differ; {_begins(report.divergence)}"
+    if report.outcome is Outcome.PASS:
+        counts = (
+            f"{sum(c.verdict is verdict for c in report.comparisons)} {verdict.value}"
+            for verdict in Verdict
+            if any(c.verdict is verdict for c in report.comparisons)
+        )
+        return f"all {n_pairs} pairs agree: {', '.join(counts)}"
+    reasons = [r.text for r in report.reservations]
+    reasons += [f"{u.key} stands on one side only" for u in report.unpaired if u.is_promised]
+    reasons += [f"{c.label}: {c.reason}" for c in report.comparisons if c.outcome is not Outcome.PASS]
+    more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
+    return f"{reasons[0] if reasons else 'nothing was compared'}{more}"
+
+
+def _begins(divergence: Divergence) -> str:
+    origins = divergence.origins or divergence.unresolved
+    if not origins:
+        return f"first at {divergence.first}"
+    more = f" and {len(origins) - 1} more places" if len(origins) > 1 else ""
+    return f"begins at {origins[0]}{more}"

@@ -1,0 +1,78 @@
+"""The parts of the port file: one side, weights, tolerance, and the types their fields share.
+
+Each is a frozen pydantic model that refuses unknown keys; `model` puts them together.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+from portalign.config.entries import AsTuple
+from portalign.config.references import complaint, resolve
+
+
+def _resolved(reference: str, info: ValidationInfo) -> str:
+    return resolve(reference, info.context["folder"]) if info.context else reference
+
+
+def _usable_rename(pair: tuple[str, str]) -> tuple[str, str]:
+    pattern, replacement = pair
+    try:
+        re.sub(pattern, replacement, "")
+    except (re.error, IndexError) as err:
+        raise complaint(
+            f"the renaming {list(pair)} is not a regular expression and its replacement: {err}",
+            why="parameter names can't be matched with it",
+            do=r"write [regex, replacement] as for Python's re.sub; a literal dot is \.",
+        ) from None
+    return pair
+
+
+Function = Annotated[
+    str, AfterValidator(_resolved), Field(description="file.py:function or package.module:function")
+]
+Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AsTuple]
+Device = Annotated[str, Field(pattern=r"^[a-z]+(:[0-9]+)?$", description="cpu, cuda:0, gpu:0")]
+Rename = Annotated[tuple[str, str], AsTuple, AfterValidator(_usable_rename)]
+
+
+class Part(BaseModel):
+    """A mapping of the port file: frozen, strict, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+@final
+class Side(Part):
+    """One side: which framework, which model, and what it alone needs."""
+
+    framework: Literal["torch", "paddle"]
+    build: Annotated[Function, Field(description="build(settings) returns the model.")]
+    python: str | None = Field(None, description="Interpreter for this side; default: portalign's.")
+    batches: Function | None = Field(None, description="Batches of this side alone.")
+    inputs: dict[str, str] = Field(
+        {}, description="Model argument: batch field, where they differ."
+    )
+    device: Device | None = Field(None, description="Device of this side alone.")
+
+
+@final
+class Weights(Part):
+    """Help for the weight mapping where it can't decide by itself."""
+
+    rename: Annotated[tuple[Rename, ...], AsTuple] = Field(
+        (), description="[regex, replacement] pairs that turn reference names into candidate names."
+    )
+    layout: dict[str, Literal["as_is", "transposed"]] = Field(
+        {}, description="Reference parameter name: layout of the candidate's."
+    )
+
+
+@final
+class Tolerance(Part):
+    """What the reprod_log log is judged by."""
+
+    mean: float = Field(1e-6, gt=0, allow_inf_nan=False, description="Largest mean difference.")

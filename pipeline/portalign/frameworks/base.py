@@ -1,0 +1,179 @@
+"""The verbs a framework must have. All logic sits in `stages`; here is only what differs by framework.
+
+`pytorch` and `paddlepaddle` are twins: the same file names, the same functions, different verbs. A
+framework is imported only when its class is made (`frameworks.load`), never at module level elsewhere.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from portalign.records import Array, Kind, Precision, Structure
+from portalign.request import Spec
+
+Model = Any  # torch.nn.Module or paddle.nn.Layer
+Tensor = Any  # torch.Tensor or paddle.Tensor
+Batch = Mapping[str, Array]
+ScoredBatches = Sequence[tuple[Array, Array]]  # [(scores [n, classes] float, labels [n] int), ...]
+MetricFunction = Callable[[ScoredBatches], float]
+
+
+class Sink(Protocol):
+    """Where a watched run sends what it sees."""
+
+    def __call__(
+        self, kind: Kind, path: str, slot: str, call: int, tensor: Tensor, module_type: str
+    ) -> None:
+        """Take one live tensor. The sink copies at once; it never keeps or changes the tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clipping:
+    """What gradient clipping does in one iteration.
+
+    Attributes:
+        norm: global L2 norm before clipping as the framework computed it; NaN if it doesn't tell.
+        coefficient: clipped norm over unclipped norm; 1.0 when nothing is clipped.
+    """
+
+    norm: float
+    coefficient: float
+
+
+class Trainer(ABC):
+    """An optimizer with its LR scheduler and its clipping: one training iteration in verbs.
+
+    Order in one iteration: `reset`, forward and loss (by the stage), `backward`, `gradients`, `clip`,
+    `learning_rate`, `update`, `schedule`.
+    """
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Set all gradients to none."""
+
+    @abstractmethod
+    def backward(self, loss: Tensor) -> None:
+        """Run backward from a scalar loss."""
+
+    @abstractmethod
+    def gradients(self) -> Iterator[tuple[str, Tensor | None]]:
+        """Parameter name and unclipped gradient, trainable parameters in registration order; None if it has no gradient."""
+
+    @abstractmethod
+    def clip(self) -> Clipping:
+        """Clip gradients where the framework clips outside the optimizer (torch), else tell what
+        `update` is about to do (paddle clips inside ``step``), changing nothing that ``update`` uses."""
+
+    @abstractmethod
+    def learning_rate(self) -> float:
+        """The LR that the next `update` uses (first parameter group), read with the accessor that has no side effect."""
+
+    @abstractmethod
+    def update(self) -> None:
+        """One optimizer step."""
+
+    @abstractmethod
+    def schedule(self) -> None:
+        """One LR scheduler step, after the optimizer's; nothing when there is no scheduler."""
+
+
+class Framework(ABC):
+    """One deep learning framework, as verbs."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Version string of the framework."""
+
+    @abstractmethod
+    def prepare(self, *, seed: int, threads: int, device: str) -> dict[str, str]:
+        """Set seeds, threads, determinism and precision switches (no TF32). Returns every switch set, name to value."""
+
+    @abstractmethod
+    def check_model(self, model: object) -> None:
+        """Raise CaptureError unless `model` is this framework's module type."""
+
+    @abstractmethod
+    def set_mode(self, model: Model, mode: str) -> None:
+        """"eval" or "train"."""
+
+    @abstractmethod
+    def structure(self, model: Model) -> Structure:
+        """Module tree, parameters and buffers (non-persistent ones too), tied weights told apart."""
+
+    @abstractmethod
+    def state(self, model: Model) -> Iterator[tuple[str, Tensor]]:
+        """Name and live tensor of every parameter and buffer, in the order and with the names of `structure`."""
+
+    @abstractmethod
+    def load(self, model: Model, values: Iterable[tuple[str, Array]]) -> None:
+        """Copy values into the named parameters and buffers, in place. Shapes must agree, or CaptureError."""
+
+    @abstractmethod
+    def numpy(self, tensor: Tensor) -> Array:
+        """The values as numpy, bf16 as `ml_dtypes.bfloat16`. May share memory with the tensor."""
+
+    @abstractmethod
+    def tensor(self, array: Array, *, precision: Precision) -> Tensor:
+        """A new tensor; floating arrays become float64 when `precision` is FLOAT64."""
+
+    @abstractmethod
+    def leaves(self, value: object) -> Iterator[tuple[str, Tensor]]:
+        """Tensors within nested tuples, lists, dicts and dataclass outputs, with dotted slots ("0", "hidden.1").
+        A bare tensor has the slot ""."""
+
+    @abstractmethod
+    def forward(self, model: Model, arguments: Mapping[str, Tensor], *, grad: bool) -> object:
+        """Call the model with keyword arguments; without building a graph unless `grad`."""
+
+    @abstractmethod
+    def watch(
+        self, model: Model, sink: Sink, *, gradients: bool = False
+    ) -> AbstractContextManager[None]:
+        """While open, send every module's inputs ("in.0", "in.name") and outputs ("out.0") to the sink,
+        in execution order; with `gradients`, the gradient of every module output too (kind GRADIENT).
+        Uses forward hooks and tensor hooks only: the watched run is bitwise equal to the bare one."""
+
+    @abstractmethod
+    def identity(self, tensor: Tensor) -> tuple[int, int]:
+        """Object identity and in-place version: equal for the same untouched live tensor."""
+
+    @abstractmethod
+    def lift(self, model: Model, *, other_framework: str) -> tuple[str, ...]:
+        """Turn the model into its float64 twin, in place. Scalars that the other framework keeps in
+        float32 are rounded alike. Returns notes that name them."""
+
+    @abstractmethod
+    def lifted(self) -> AbstractContextManager[None]:
+        """While open, factories and casts inside the model that name a lower float dtype give float64."""
+
+    @abstractmethod
+    def loss(self, spec: Spec, settings: Mapping[str, object]) -> Callable[[object, Mapping[str, Tensor]], Tensor]:
+        """The loss as a function of (model outputs, batch tensors) -> scalar tensor."""
+
+    @abstractmethod
+    def trainer(
+        self,
+        model: Model | None,
+        optimizer: Spec,
+        lr_scheduler: Spec | None,
+        *,
+        settings: Mapping[str, object],
+        precision: Precision,
+        other_framework: str,
+    ) -> Trainer:
+        """Build optimizer, scheduler and clipping. With `model` None a single dummy parameter stands in (LR curves)."""
+
+    @abstractmethod
+    def metric(self, spec: Spec) -> MetricFunction:
+        """The metric, computed batch by batch with this framework's usual library."""
+
+    @abstractmethod
+    def peak_memory_bytes(self) -> int:
+        """Peak device memory; 0 on CPU."""

@@ -1,0 +1,123 @@
+"""A paddle model's tree, state and values: names, ties, numpy in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import paddle
+from paddle.nn.layer.norm import _BatchNormBase
+
+from portalign.errors import CaptureError
+from portalign.records import Array, Kind, ModuleInfo, ParameterInfo, Structure
+
+# paddle 3.3.1 hands these out as raw integers of the same width, silently
+_VIEWED = {"bfloat16": np.uint16, "float8_e4m3fn": np.uint8, "float8_e5m2": np.uint8}
+
+
+def known_type(layer: paddle.nn.Layer) -> str:
+    """Class name of the nearest paddle.nn class a layer derives from, its own if there is none."""
+    for cls in type(layer).__mro__:
+        if cls.__module__.startswith("paddle.nn.") and cls is not paddle.nn.Layer:
+            return cls.__name__
+    return type(layer).__name__
+
+
+def structure(model: paddle.nn.Layer) -> Structure:
+    """Tree and state in registration order; a shared layer is listed once, its state at every path."""
+    modules = tuple(
+        ModuleInfo(path=path, type=known_type(layer))
+        for path, layer in model.named_sublayers(include_self=True)
+    )
+    first_name: dict[int, str] = {}
+    entries = []
+    for path, slot, layer, tensor, kind in _walk(model):
+        name = f"{path}.{slot}" if path else slot
+        tied_to = first_name.setdefault(id(tensor), name)
+        entries.append(
+            ParameterInfo(
+                name=name,
+                module=path,
+                slot=slot,
+                module_type=known_type(layer),
+                shape=tuple(tensor.shape),
+                dtype=dtype_name(tensor),
+                kind=kind,
+                trainable=not tensor.stop_gradient,
+                persistent=slot not in layer._non_persistable_buffer_names_set,
+                tied_to=None if tied_to == name else tied_to,
+            )
+        )
+    return Structure(framework="paddle", modules=modules, state=tuple(entries))
+
+
+def state(model: paddle.nn.Layer) -> Iterator[tuple[str, paddle.Tensor]]:
+    """Name and live tensor of every entry of `structure`, in its order."""
+    for path, slot, _, tensor, _ in _walk(model):
+        yield (f"{path}.{slot}" if path else slot), tensor
+
+
+def load(model: paddle.nn.Layer, values: Iterable[tuple[str, Array]]) -> None:
+    """Copy values into parameters and buffers in place."""
+    targets = dict(state(model))
+    with paddle.no_grad():
+        for name, array in values:
+            _check_shape(name, array.shape, targets[name].shape)
+            targets[name].set_value(from_numpy(array).astype(targets[name].dtype))
+
+
+def _check_shape(name: str, found: Sequence[int], expected: Sequence[int]) -> None:
+    if tuple(found) != tuple(expected):
+        raise CaptureError(
+            f"{name}: values of shape {tuple(found)} for a tensor of shape {tuple(expected)}",
+            why="a broadcast would load something else than the reference's weight",
+            do="correct `weights:` in the port file",
+        )
+
+
+def dtype_name(tensor: paddle.Tensor) -> str:
+    """ "float32" for paddle.float32."""
+    return str(tensor.dtype).removeprefix("paddle.")
+
+
+def to_numpy(tensor: paddle.Tensor) -> Array:
+    """Values as numpy; bf16 and fp8 as ml_dtypes. Sparse tensors raise CaptureError."""
+    if not tensor.is_dense():
+        raise CaptureError(
+            f"a sparse or distributed tensor of dtype {tensor.dtype}",
+            why="only dense tensors have comparable elements",
+            do="make it dense in the model, or leave its layer out",
+        )
+    values = np.asarray(tensor.detach().numpy())
+    name = dtype_name(tensor)
+    if name in _VIEWED:
+        import ml_dtypes
+
+        return values.view(getattr(ml_dtypes, name))
+    return values
+
+
+def from_numpy(array: Array) -> paddle.Tensor:
+    """A tensor of the same values and dtype."""
+    name = array.dtype.name
+    values = np.ascontiguousarray(array).reshape(array.shape)
+    if name in _VIEWED:
+        return paddle.to_tensor(values.view(_VIEWED[name])).view(name)
+    return paddle.to_tensor(values)
+
+
+def _walk(
+    layer: paddle.nn.Layer, path: str = ""
+) -> Iterator[tuple[str, str, paddle.nn.Layer, paddle.Tensor, Kind]]:
+    is_batch_norm = isinstance(layer, _BatchNormBase)
+    for slot, parameter in layer._parameters.items():
+        if parameter is not None:
+            # Paddle lists running statistics as frozen parameters.
+            is_statistic = is_batch_norm and slot in ("_mean", "_variance")
+            yield path, slot, layer, parameter, Kind.BUFFER if is_statistic else Kind.PARAMETER
+    for slot, buffer in layer._buffers.items():
+        if buffer is not None:
+            yield path, slot, layer, buffer, Kind.BUFFER
+    for name, child in layer._sub_layers.items():
+        if child is not None:
+            yield from _walk(child, f"{path}.{name}" if path else name)

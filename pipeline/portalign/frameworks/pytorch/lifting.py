@@ -1,0 +1,89 @@
+"""The float64 twin of a torch model: its state, its constants, and the casts inside its code.
+
+Casts are intercepted while the twin runs (a `TorchFunctionMode`), the model's code is not edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+_LOW = frozenset({torch.float32, torch.float16, torch.bfloat16})
+_CASTS = frozenset({torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16})
+_CAST_TYPES = {"torch.FloatTensor", "torch.HalfTensor", "torch.BFloat16Tensor"}
+# Scalar attributes that Paddle's kernels keep in float32; torch keeps them in double.
+_CONSTANTS = ("eps", "negative_slope")
+
+
+def lift(model: torch.nn.Module, *, round_scalars: bool) -> tuple[str, ...]:
+    """Turn parameters, buffers and plain tensor attributes to float64 in place.
+
+    Args:
+        round_scalars: round norm eps and slopes of torch.nn modules through float32, as a Paddle
+            kernel on the other side does.
+
+    Returns:
+        One note per distinct constant rounded, with the modules counted.
+    """
+    model.double()
+    for module in model.modules():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, torch.Tensor) and value.dtype in _LOW:
+                setattr(module, name, value.double())
+    return _round_constants(model) if round_scalars else ()
+
+
+def _round_constants(model: torch.nn.Module) -> tuple[str, ...]:
+    counts: dict[tuple[str, str, float], int] = {}
+    for module in model.modules():
+        if not type(module).__module__.startswith("torch.nn."):
+            continue
+        for name in _CONSTANTS:
+            value = getattr(module, name, None)
+            if isinstance(value, float) and float(np.float32(value)) != value:
+                setattr(module, name, float(np.float32(value)))
+                key = (type(module).__name__, name, value)
+                counts[key] = counts.get(key, 0) + 1
+    return tuple(
+        f"{kind}.{name} {value:g} rounded through float32 on the torch twin, as paddle keeps it ({n} modules)"
+        for (kind, name, value), n in sorted(counts.items())
+    )
+
+
+@contextmanager
+def lifted() -> Iterator[None]:
+    """While open, default dtype is float64 and every named lower float dtype means float64."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with _LiftCasts():
+            yield
+    finally:
+        torch.set_default_dtype(default)
+
+
+class _LiftCasts(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: tuple[type, ...],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in _CASTS:
+            return torch.Tensor.double(args[0])
+        return func(
+            *(_raise(value) for value in args),
+            **{name: _raise(value) for name, value in (kwargs or {}).items()},
+        )
+
+
+def _raise(value: Any) -> Any:
+    if isinstance(value, torch.dtype):
+        return torch.float64 if value in _LOW else value
+    return "torch.DoubleTensor" if isinstance(value, str) and value in _CAST_TYPES else value

@@ -1,0 +1,120 @@
+"""A torch model's tree, state and values: names, ties, numpy in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from portalign.errors import CaptureError
+from portalign.records import Array, Kind, ModuleInfo, ParameterInfo, Structure
+
+_VIEWED = {  # torch dtypes without a numpy twin, viewed through integers of the same width
+    torch.bfloat16: (torch.int16, "bfloat16"),
+    torch.float8_e4m3fn: (torch.int8, "float8_e4m3fn"),
+    torch.float8_e5m2: (torch.int8, "float8_e5m2"),
+}
+
+
+def known_type(module: torch.nn.Module) -> str:
+    """Class name of the nearest torch.nn class a module derives from, its own if there is none."""
+    for cls in type(module).__mro__:
+        if cls.__module__.startswith("torch.nn.") and cls is not torch.nn.Module:
+            return cls.__name__
+    return type(module).__name__
+
+
+def structure(model: torch.nn.Module) -> Structure:
+    """Tree and state in registration order; a shared module is listed once, its state at every path."""
+    modules = tuple(
+        ModuleInfo(path=path, type=known_type(module)) for path, module in model.named_modules()
+    )
+    first_name: dict[int, str] = {}
+    entries = []
+    for path, slot, module, tensor, kind in _walk(model):
+        name = f"{path}.{slot}" if path else slot
+        tied_to = first_name.setdefault(id(tensor), name)
+        entries.append(
+            ParameterInfo(
+                name=name,
+                module=path,
+                slot=slot,
+                module_type=known_type(module),
+                shape=tuple(tensor.shape),
+                dtype=dtype_name(tensor),
+                kind=kind,
+                trainable=bool(tensor.requires_grad),
+                persistent=slot not in module._non_persistent_buffers_set,
+                tied_to=None if tied_to == name else tied_to,
+            )
+        )
+    return Structure(framework="torch", modules=modules, state=tuple(entries))
+
+
+def state(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Name and live tensor of every entry of `structure`, in its order."""
+    for path, slot, _, tensor, _ in _walk(model):
+        yield (f"{path}.{slot}" if path else slot), tensor
+
+
+def load(model: torch.nn.Module, values: Iterable[tuple[str, Array]]) -> None:
+    """Copy values into parameters and buffers in place."""
+    targets = dict(state(model))
+    with torch.no_grad():
+        for name, array in values:
+            _check_shape(name, array.shape, targets[name].shape)
+            targets[name].copy_(from_numpy(np.array(array)))
+
+
+def _check_shape(name: str, found: Sequence[int], expected: Sequence[int]) -> None:
+    if tuple(found) != tuple(expected):
+        raise CaptureError(
+            f"{name}: values of shape {tuple(found)} for a tensor of shape {tuple(expected)}",
+            why="a broadcast would load something else than the reference's weight",
+            do="correct `weights:` in the port file",
+        )
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """ "float32" for torch.float32."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def to_numpy(tensor: torch.Tensor) -> Array:
+    """Values as numpy; bf16 and fp8 as ml_dtypes. May share memory. Sparse and quantised tensors raise CaptureError."""
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        raise CaptureError(
+            f"a {tensor.layout} tensor of dtype {tensor.dtype}",
+            why="only dense tensors have comparable elements",
+            do="make it dense in the model, or leave its module out",
+        )
+    values = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if values.dtype in _VIEWED:
+        import ml_dtypes
+
+        integers, name = _VIEWED[values.dtype]
+        return values.contiguous().view(integers).numpy().view(getattr(ml_dtypes, name))
+    return values.numpy()
+
+
+def from_numpy(array: Array) -> torch.Tensor:
+    """A tensor that shares `array`'s memory where torch can; unsigned 16/32/64-bit integers keep their type."""
+    name = array.dtype.name
+    for dtype, (integers, viewed) in _VIEWED.items():
+        if viewed == name:
+            width = np.int16 if integers is torch.int16 else np.int8
+            return torch.from_numpy(array.view(width)).view(dtype)
+    return torch.from_numpy(array).to(torch.get_default_device())
+
+
+def _walk(
+    model: torch.nn.Module,
+) -> Iterator[tuple[str, str, torch.nn.Module, torch.Tensor, Kind]]:
+    for path, module in model.named_modules(remove_duplicate=False):
+        for slot, parameter in module._parameters.items():
+            if parameter is not None:
+                yield path, slot, module, parameter, Kind.PARAMETER
+        for slot, buffer in module._buffers.items():
+            if buffer is not None:
+                yield path, slot, module, buffer, Kind.BUFFER

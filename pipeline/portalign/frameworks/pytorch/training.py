@@ -1,0 +1,161 @@
+"""One training iteration in torch: optimizer, LR scheduler and clipping as a `Trainer`.
+
+Twin of `paddlepaddle.training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from portalign.errors import CaptureError
+from portalign.frameworks.arguments import TABLES, Group, resolve
+from portalign.frameworks.base import Clipping, Trainer
+from portalign.frameworks.norms import clipping, global_norm
+from portalign.frameworks.pytorch import losses, optimizers
+from portalign.frameworks.pytorch.optimizers import optimizer as build_optimizer
+from portalign.frameworks.pytorch.optimizers import round_like_paddle
+from portalign.frameworks.pytorch.schedulers import scheduler as build_scheduler
+from portalign.records import Array, Precision
+from portalign.request import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class GradientClip:
+    """How gradients are clipped between backward and step.
+
+    Attributes:
+        norm, value: the limits; at most one is set.
+        has_epsilon: torch's norm clipping, which divides by norm + 1e-6; False: by the norm, as
+            paddle.
+    """
+
+    norm: float | None
+    value: float | None
+    has_epsilon: bool = True
+
+
+def trainer(
+    model: torch.nn.Module | None,
+    optimizer: Spec,
+    lr_scheduler: Spec | None,
+    *,
+    settings: Mapping[str, object],
+    precision: Precision,
+    round_scalars: bool = False,
+) -> Trainer:
+    """Build optimizer, scheduler and clipping around a model.
+
+    Args:
+        model: the live model in its final precision; None: a tiny Linear stands in (LR curves).
+        optimizer: named, or ``fn(model, settings)``.
+        lr_scheduler: named, or ``fn(optimizer, settings)``; None: a constant LR without a
+        scheduler.
+        settings: the port's settings, for the porter's functions.
+        precision: of the capture.
+        round_scalars: in float64, feed torch the scalars that paddle keeps in float32.
+
+    Raises:
+        CaptureError: unknown names or arguments, nothing to train, a porter's function that fails.
+    """
+    arguments = resolve(Group.OPTIMIZER, optimizer)
+    is_curve = model is None
+    live = torch.nn.Linear(2, 2) if model is None else model
+    if not any(p.requires_grad for p in live.parameters()):
+        raise CaptureError(
+            f"{type(live).__name__} has no trainable parameter",
+            why="there is nothing for an optimizer to update",
+            do="return a model with requires_grad parameters from `build`",
+        )
+    built = build_optimizer(live, optimizer, settings=settings)
+    rounds = round_scalars and precision is Precision.FLOAT64
+    if rounds:
+        round_like_paddle(built)
+    scheduled = build_scheduler(built, lr_scheduler, settings=settings)
+    if is_curve:
+        built.step()  # changes nothing; torch warns of schedulers that step before it
+    clip = GradientClip(arguments["clip_norm"], arguments["clip_value"], has_epsilon=not rounds)
+    return TorchTrainer(live, built, scheduled, clip)
+
+
+def rounded_constants(spec: Spec) -> tuple[str, ...]:
+    """What `round_scalars` changes for a loss or optimizer spec, in words; for the notes of a twin.
+
+    A porter's function is taken for an optimizer: its loss is its own and is never touched.
+    """
+    if spec.name in TABLES[Group.LOSS]:
+        return losses.rounded_constants(spec)
+    return optimizers.rounded_constants(spec)
+
+
+@final
+class TorchTrainer(Trainer):
+    """A torch optimizer with its scheduler and clipping."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scheduler: torch.optim.lr_scheduler.LRScheduler | None,
+        clip: GradientClip,
+    ) -> None:
+        self._model = model
+        self._optimizer = optimizer
+        self._scheduler = scheduler
+        self._clip = clip
+
+    def reset(self) -> None:
+        self._model.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        loss.backward()
+
+    def gradients(self) -> Iterator[tuple[str, torch.Tensor | None]]:
+        for name, parameter in self._model.named_parameters():
+            if parameter.requires_grad:
+                yield name, parameter.grad
+
+    def clip(self) -> Clipping:
+        before = self._norm()
+        if self._clip.norm is None and self._clip.value is None:
+            return clipping(before, before)
+        with_gradient = [p for p in self._model.parameters() if p.grad is not None]
+        if self._clip.value is not None:
+            torch.nn.utils.clip_grad_value_(with_gradient, self._clip.value)
+        elif self._clip.norm is not None and self._clip.has_epsilon:
+            torch.nn.utils.clip_grad_norm_(with_gradient, self._clip.norm)
+        elif self._clip.norm is not None:
+            _clip_without_epsilon(with_gradient, self._clip.norm)
+        return clipping(before, self._norm())
+
+    def learning_rate(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def update(self) -> None:
+        self._optimizer.step()
+
+    def schedule(self) -> None:
+        if self._scheduler is not None:
+            self._scheduler.step()
+
+    def _norm(self) -> float:
+        return global_norm(_numpy(grad) for _, grad in self.gradients() if grad is not None)
+
+
+def _clip_without_epsilon(parameters: list[torch.nn.Parameter], limit: float) -> None:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    coefficient = limit / torch.clamp(norm, min=limit)
+    for gradient in gradients:
+        gradient.mul_(coefficient)
+
+
+def _numpy(gradient: torch.Tensor) -> Array:
+    dense = gradient.detach().to_dense() if gradient.is_sparse else gradient.detach()
+    wide = dense if dense.dtype in (torch.float32, torch.float64) else dense.float()
+    array: Array = wide.cpu().numpy()
+    return array

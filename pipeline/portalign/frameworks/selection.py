@@ -1,0 +1,88 @@
+"""Which tensor of a model's outputs, and which field of the batch, a named loss works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from portalign.errors import CaptureError
+from portalign.frameworks.base import Tensor
+
+
+def pick_output(outputs: object, name: str | int, tensor_type: type) -> Tensor:
+    """Find the tensor a loss works on.
+
+    A bare tensor is taken as it is; a tuple or list by index (a name means its first element); a
+    mapping or an object with attributes by name.
+
+    Args:
+        outputs: what the model returned.
+        name: name or index of the output.
+        tensor_type: the framework's tensor class.
+
+    Raises:
+        CaptureError: nothing of that name, or it isn't a tensor; says what there is.
+    """
+    if isinstance(outputs, tensor_type):
+        return outputs
+    if isinstance(outputs, Mapping) and name in outputs:
+        found = outputs[name]
+    elif isinstance(outputs, (tuple, list)) and not isinstance(
+        getattr(outputs, "_fields", None), tuple
+    ):
+        index = name if isinstance(name, int) else 0
+        found = outputs[index] if index < len(outputs) else None
+    else:
+        found = getattr(outputs, str(name), None)
+    if not isinstance(found, tensor_type):
+        raise CaptureError(
+            f"the model's output has no tensor {name!r}; {_describe(outputs, tensor_type)}",
+            why="the loss is computed from it",
+            do="name it with `loss: {name: ..., output: ...}`, or give your own loss functions",
+        )
+    return found
+
+
+def pick_labels(batch: Mapping[str, Tensor], name: str) -> Tensor:
+    """The labels of a batch.
+
+    Raises:
+        CaptureError: the batch has no such field; says which it has.
+    """
+    if name not in batch:
+        raise CaptureError(
+            f"the batch has no field {name!r}; it has: {', '.join(sorted(batch)) or 'none'}",
+            why="the loss compares the output with it",
+            do="yield it from `batches`, or name another with `loss: {name: ..., labels: ...}`",
+        )
+    return batch[name]
+
+
+def target_shape(output: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape an elementwise loss gives its target: the output's, never a broadcast one.
+
+    Raises:
+        CaptureError: the shapes differ by more than dimensions of size 1.
+
+    >>> target_shape((8, 1), (8,))
+    (8, 1)
+    """
+    if [n for n in output if n != 1] != [n for n in target if n != 1]:
+        raise CaptureError(
+            f"output is {list(output)} but the labels are {list(target)}",
+            why="an elementwise loss would broadcast one to the other and still return a number",
+            do="yield labels of the output's shape, or name another output",
+        )
+    return output
+
+
+def _describe(outputs: object, tensor_type: type) -> str:
+    if isinstance(outputs, Mapping):
+        return f"it is a {type(outputs).__name__} of {', '.join(map(str, outputs))}"
+    if isinstance(outputs, (tuple, list)):
+        return f"it is a {type(outputs).__name__} of {len(outputs)}"
+    names = (
+        [key for key in sorted(vars(outputs)) if isinstance(getattr(outputs, key), tensor_type)]
+        if isinstance(getattr(outputs, "__dict__", None), dict)
+        else []
+    )
+    return f"it is a {type(outputs).__name__} with {', '.join(names) or 'no tensor attributes'}"

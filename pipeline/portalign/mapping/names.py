@@ -1,0 +1,176 @@
+"""Which candidate tensor each reference tensor is: the rules, in order, and where each may stop.
+
+A wrong pairing is worse than none, so every rule needs a reason that could not fit another pair:
+the porter's own renames, the name, its synonyms, the structure around it. What stays open becomes
+one `MappingError` that lists it all, with the lines to add to the port file.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+from portalign.mapping._items import Item, count_anew, items_of, parts_of
+from portalign.mapping._orders import check_layouts, renamed
+from portalign.mapping._complaints import Problems
+from portalign.mapping._plan import Match, plan_of
+from portalign.mapping._stems import match_structure, rivals
+from portalign.mapping._synonyms import contradict, is_standard_role
+from portalign.mapping.layouts import Decision, decide
+from portalign.mapping.weights import AuditLine, Carry, Fate, WeightPlan
+from portalign.records import Structure
+
+__all__ = ["AuditLine", "Carry", "Fate", "WeightPlan", "match_state"]
+
+
+def match_state(
+    reference: Structure,
+    candidate: Structure,
+    *,
+    rename: Sequence[Sequence[str]] = (),
+    layout: Mapping[str, str] | None = None,
+) -> WeightPlan:
+    """Map every parameter and buffer of the reference to the candidate's.
+
+    Args:
+        rename: pairs of regex and replacement; a reference name that the regex matches fully is the
+            candidate's tensor of the replaced name. The first that matches counts.
+        layout: reference or candidate name -> "as_is" or "transposed", where types can't tell.
+
+    Raises:
+        MappingError: something has no place, several places, the wrong shape, or an open layout;
+            the message lists all of it.
+    """
+    orders = check_layouts(reference, candidate, layout or {})
+    search = _Search(
+        orders=orders,
+        same_framework=reference.framework == candidate.framework,
+        left=items_of(reference),
+        right=items_of(candidate),
+    )
+    for name, target in renamed(reference, candidate, rename).items():
+        search.accept_named(name, target)
+    search.left, search.right = count_anew(search.left, search.right)
+    _by_names(search)
+    search.left = [part for item in search.left for part in parts_of(item)]
+    search.right = [part for item in search.right for part in parts_of(item)]
+    _by_names(search)
+    _by_owner(search)
+    while found := match_structure(search.open_left(), search.open_right(), fits=search.fits):
+        for ours, theirs, why in found:
+            search.accept(ours, theirs, why)
+        _by_owner(search)
+    return plan_of(reference, candidate, search.matches, _problems(search))
+
+
+@final
+@dataclass(slots=True)
+class _Search:
+    """The state of one search: what is still open on either side, what was matched and why."""
+
+    orders: Mapping[str, str]
+    same_framework: bool
+    left: list[Item]
+    right: list[Item]
+    matches: list[Match] = field(default_factory=list)
+    misfits: list[str] = field(default_factory=list)
+
+    def decision(self, ours: Item, theirs: Item) -> Decision:
+        forced = self.orders.get(ours.name) or self.orders.get(theirs.name)
+        same = self.same_framework
+        return decide(ours.leaf, theirs.leaf, same_framework=same, forced=forced)
+
+    def fits(self, ours: Item, theirs: Item) -> bool:
+        decision = self.decision(ours, theirs)
+        return decision.layout is not None or decision.is_open
+
+    def accept_named(self, name: str, target: str) -> None:
+        (ours,) = [item for item in self.left if item.name == name]
+        for theirs in [item for item in self.right if item.name == target]:
+            self.accept(ours, theirs, "the port file renames it")
+
+    def accept(self, ours: Item, theirs: Item, why: str) -> None:
+        """Match two items; a misfit of promised ones is a problem, of others no match."""
+        decision = self.decision(ours, theirs)
+        if decision.layout is None and not decision.is_open:
+            if not (ours.is_promised and theirs.is_promised):
+                return
+            self.misfits.append(f"{ours} -> {theirs}: {decision.reason}")
+        self.matches.append(Match(ours, theirs, decision, why))
+        self.left = [item for item in self.left if item is not ours]
+        self.right = [item for item in self.right if item is not theirs]
+
+    def open_left(self) -> list[Item]:
+        """Unmatched reference items whose tensor isn't matched under another name either."""
+        roots = {match.reference.root for match in self.matches if not match.reference.part}
+        return [item for item in self.left if item.root not in roots and item.is_promised]
+
+    def open_right(self) -> list[Item]:
+        """Likewise, of the candidate."""
+        roots = {match.candidate.root for match in self.matches if not match.candidate.part}
+        return [item for item in self.right if item.root not in roots and item.is_promised]
+
+
+def _by_names(search: _Search) -> None:
+    """Match equal names: exactly, then in canonical tokens, then without scaffolding."""
+    _by_key(search, lambda item: (item.name, item.part, item.tokens), "same name")
+    _by_key(search, lambda item: item.tokens, "same name in other words")
+    _by_key(search, lambda item: item.loose, "same name in other words, wrappers left out")
+
+
+def _by_key(search: _Search, key: Callable[[Item], object], why: str) -> None:
+    left, right = _unique(search.left, key), _unique(search.right, key)
+    for value, ours in left.items():
+        theirs = right.get(value)
+        if theirs is None or contradict(ours.tokens, theirs.tokens):
+            continue
+        if (ours.raw, theirs.raw) != (ours.tokens, theirs.tokens) and ours.raw != theirs.raw:
+            search.accept(ours, theirs, "order in a container whose indices differ")
+        else:
+            search.accept(ours, theirs, why)
+
+
+def _unique(items: Sequence[Item], key: Callable[[Item], object]) -> dict[object, Item]:
+    """Items by key where the key names one tensor only; the first name of tied ones."""
+    found: dict[object, list[Item]] = defaultdict(list)
+    for item in items:
+        found[key(item)].append(item)
+    return {
+        value: same[0]
+        for value, same in found.items()
+        if len({(item.root, item.part) for item in same}) == 1
+    }
+
+
+def _by_owner(search: _Search) -> None:
+    """Match what is left of two modules that are each other's only partner."""
+    partners: dict[str, set[str]] = defaultdict(set)
+    backwards: dict[str, set[str]] = defaultdict(set)
+    for match in search.matches:
+        partners[match.reference.owner].add(match.candidate.owner)
+        backwards[match.candidate.owner].add(match.reference.owner)
+    for ours in search.open_left():
+        owners = partners[ours.owner]
+        if len(owners) != 1 or not is_standard_role(ours.role):
+            continue
+        (owner,) = owners
+        same = [i for i in search.open_right() if i.owner == owner and i.role == ours.role]
+        if len(same) == 1 and len(backwards[owner]) == 1:
+            search.accept(ours, same[0], "same role in a module matched by its other tensors")
+
+
+def _problems(search: _Search) -> Problems:
+    left, right = search.open_left(), search.open_right()
+    ambiguous = {}
+    for item in left:
+        if others := rivals(item, right, fits=search.fits):
+            ambiguous[item] = others
+    named = {id(other) for others in ambiguous.values() for other in others}
+    return Problems(
+        misfits=tuple(search.misfits),
+        ambiguous=ambiguous,
+        missing=tuple(item for item in left if item not in ambiguous),
+        unfilled=tuple(item for item in right if id(item) not in named),
+    )

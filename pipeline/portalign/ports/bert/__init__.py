@@ -1,0 +1,1 @@
+"""The default port: transformers' BERT classifier in torch against a BERT written in Paddle."""

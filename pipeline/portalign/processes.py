@@ -1,0 +1,150 @@
+"""Run both sides of a step, each in its own process with its own interpreter, and watch over them.
+
+The candidate waits for what the reference hands over (`stages.exchange`); here is only who starts, who
+is ended when the other fails, and what a dead process means.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from portalign.capture import error_file
+from portalign.errors import CaptureError, PortalignError, error_from_facts
+from portalign.records import Role
+from portalign.request import CaptureRequest
+
+_POLL_SECONDS = 0.05
+_PACKAGE_PARENT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side about to run: its order and the interpreter that carries it out."""
+
+    request: CaptureRequest
+    python: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """How far a running side is."""
+
+    role: Role
+    seconds: float
+    captured_bytes: int
+    is_running: bool
+
+
+def run_sides(sides: tuple[Side, ...], on_beat: Callable[[Beat], None]) -> None:
+    """Run all sides to their end.
+
+    Args:
+        sides: reference first.
+        on_beat: called for every side several times a second.
+
+    Raises:
+        PortalignError: the first error a side reported; the other side is ended, what both captured stays.
+    """
+    start = time.monotonic()
+    running: dict[Role, subprocess.Popen[bytes]] = {}
+    try:
+        for side in sides:
+            running[side.request.role] = _start(side)
+        while running:
+            for side in sides:
+                process = running.get(side.request.role)
+                if process is None:
+                    continue
+                code = process.poll()
+                seconds = time.monotonic() - start
+                on_beat(Beat(side.request.role, seconds, _captured(side), code is None))
+                if code is None:
+                    continue
+                del running[side.request.role]
+                if code != 0:
+                    raise _failure(side, code)
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+
+
+def log_file(request: CaptureRequest) -> Path:
+    """What a side printed, traceback included."""
+    return Path(request.folder) / f"{request.role.value}.log"
+
+
+def _start(side: Side) -> subprocess.Popen[bytes]:
+    order = Path(side.request.folder) / f"{side.request.role.value}.request.json"
+    order.write_text(side.request.to_json(), encoding="utf-8")
+    command = [side.python, "-m", "portalign.capture", str(order)]
+    try:
+        with log_file(side.request).open("wb") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(side.request.threads, os.environ),
+            )
+    except OSError as err:
+        raise CaptureError(
+            f"{side.python} can't be started: {err}",
+            why=f"the {side.request.role.value} runs in it",
+            do="correct `python:` in the port file",
+        ) from err
+
+
+def _environment(threads: int, base: Mapping[str, str]) -> dict[str, str]:
+    paths = [str(_PACKAGE_PARENT), *filter(None, [base.get("PYTHONPATH")])]
+    environment = {
+        **base,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": base.get("HF_HUB_OFFLINE", "1"),
+    }
+    if threads:
+        environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    return environment
+
+
+def _captured(side: Side) -> int:
+    folder = side.request.side_folder()
+    try:
+        return sum(entry.stat().st_size for entry in folder.glob("shard-*.safetensors"))
+    except OSError:  # a shard was renamed between listing and looking
+        return 0
+
+
+def _failure(side: Side, code: int) -> PortalignError:
+    request, log = side.request, log_file(side.request)
+    if error_file(request).is_file():
+        facts = json.loads(error_file(request).read_text(encoding="utf-8"))
+        return error_from_facts(facts)
+    if code < 0:
+        name = signal.Signals(-code).name
+        return CaptureError(
+            f"the {request.role.value}'s process was ended by {name}",
+            why="its trace is incomplete, and an incomplete trace proves nothing",
+            do="if memory ran out (SIGKILL), try `--set parallel=off` or `--set twin=off`; then run the step again",
+        )
+    tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    return CaptureError(
+        f"the {request.role.value}'s process ended with code {code}: {' '.join(tail) or 'it printed nothing'}",
+        why="its trace is incomplete, and an incomplete trace proves nothing",
+        do=f"read {log.name} in the step's folder, mend the port, and run the step again",
+    )
+
+
+def default_python() -> str:
+    """The interpreter a side runs in when the port names none."""
+    return sys.executable

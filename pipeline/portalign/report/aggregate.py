@@ -1,0 +1,237 @@
+"""All steps of a port as one verdict, from the ``report.json`` files alone.
+
+A step proves something only on top of what it builds on: one whose prerequisite failed is
+blocked, one that didn't run is named, and one that is older than a changed prerequisite is noted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path
+
+from portalign.errors import ReportError
+from portalign.records import Step
+from portalign.report.codec import encode
+from portalign.report.data import FILE_NAME, SCHEMA, read_step_report, write_json
+from portalign.results import Outcome, StepReport
+
+PREREQUISITES: dict[Step, tuple[Step, ...]] = {
+    Step.FORWARD: (),
+    Step.METRIC: (Step.FORWARD,),
+    Step.LR_SCHEDULER: (),
+    Step.BACKWARD: (Step.FORWARD, Step.LR_SCHEDULER),
+}
+SUMMARY_NAME = "summary.json"
+FAILED_SUFFIX = ".failed"  # of the folder a run that crashed leaves beside the earlier complete one
+_COMMANDS = {
+    step: f"python steps/step{number}_{step.value}.py" for number, step in enumerate(Step, start=1)
+}
+
+
+class StepState(str, Enum):
+    """What a step says about itself within a run."""
+
+    PASSED = "pass"
+    FAILED = "fail"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+    BLOCKED = "blocked"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSummary:
+    """One step within a run.
+
+    Attributes:
+        state: as `outcome`, or blocked, or missing.
+        outcome: what it counts as; blocked and missing count as INCONCLUSIVE.
+        own_outcome: what its own report says; None if there is none that can be read.
+        reason: its headline, or why it is blocked, missing or in error.
+        verdicts: number of compared pairs by verdict.
+        created: when it ran, as the report has it; "" if unknown.
+        settings_sha256: hash of the settings it ran with; "" if unknown.
+    """
+
+    step: Step
+    state: StepState
+    outcome: Outcome
+    own_outcome: Outcome | None
+    reason: str
+    verdicts: dict[str, int]
+    created: str
+    settings_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """All steps of a port, concluded.
+
+    Attributes:
+        outcome: FAIL if a step failed, PASS if all passed, INCONCLUSIVE otherwise.
+        steps: one entry for every step there is, in their order.
+        notes: what makes the whole less than its parts: steps run with other settings since.
+    """
+
+    schema: int
+    port: str
+    outcome: Outcome
+    headline: str
+    steps: tuple[StepSummary, ...]
+    notes: tuple[str, ...]
+    created: str
+    next_command: str
+
+
+def gather(port_folder: Path) -> RunReport:
+    """Read every step's report under ``logs/<port>/`` and conclude.
+
+    A report that can't be read, or whose step crashed when it was run last, makes its step an ERROR
+    and leaves the others as they are; a folder without any report is INCONCLUSIVE.
+    """
+    reports: dict[Step, StepReport] = {}
+    broken: dict[Step, str] = {}
+    for step in Step:
+        try:
+            if (port_folder / step.value / FILE_NAME).exists():
+                reports[step] = _read(port_folder, step)
+        except ReportError as err:
+            broken[step] = err.found
+        if (port_folder / f"{step.value}{FAILED_SUFFIX}").is_dir():
+            broken[step] = f"its last run crashed and left {step.value}{FAILED_SUFFIX}"
+    steps = tuple(_summary(step, reports, broken) for step in Step)
+    outcome = _conclude(steps)
+    names = sorted({report.port for report in reports.values()}) or [port_folder.name]
+    notes = (*_stale(reports, steps), *_mixed(names))
+    return RunReport(
+        schema=SCHEMA,
+        port=names[0],
+        outcome=outcome,
+        headline=_headline(steps),
+        steps=steps,
+        notes=notes,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        next_command=_next(steps, names[0]),
+    )
+
+
+def write_summary(run: RunReport, port_folder: Path) -> Path:
+    """Write ``summary.json`` into the port's logs folder and return its path.
+
+    Raises:
+        ReportError: the disk refuses; an earlier summary stays as it was.
+    """
+    return write_json(run, port_folder / SUMMARY_NAME)
+
+
+def _read(port_folder: Path, step: Step) -> StepReport:
+    path = port_folder / step.value / FILE_NAME
+    report = read_step_report(path)
+    if report.step is not step:
+        raise ReportError(
+            f"{path} is the report of step {report.step.value}",
+            why="a step can't stand in for another",
+            do=f"run {_COMMANDS[step]} again",
+        )
+    return report
+
+
+def _summary(
+    step: Step, reports: Mapping[Step, StepReport], broken: Mapping[Step, str]
+) -> StepSummary:
+    report = reports.get(step)
+    own = report.outcome if report else None
+    failed = [
+        needed.value
+        for needed in PREREQUISITES[step]
+        if needed in reports and reports[needed].outcome is Outcome.FAIL
+    ]
+    if step in broken:
+        state, reason = StepState.ERROR, broken[step]
+    elif failed:
+        before = f" (its own outcome was {own.value})" if own else ""
+        state, reason = StepState.BLOCKED, f"{' and '.join(failed)} failed first{before}"
+    elif report is None:
+        state, reason = StepState.MISSING, f"didn't run; {_COMMANDS[step]}"
+    else:
+        state, reason = StepState(report.outcome.value), report.headline
+    verdicts = Counter(item.verdict.value for item in report.comparisons) if report else {}
+    return StepSummary(
+        step=step,
+        state=state,
+        outcome=_counts_as(state),
+        own_outcome=own,
+        reason=reason,
+        verdicts=dict(sorted(verdicts.items())),
+        created=report.created if report else "",
+        settings_sha256=_settings_hash(report) if report else "",
+    )
+
+
+def _counts_as(state: StepState) -> Outcome:
+    if state in (StepState.BLOCKED, StepState.MISSING):
+        return Outcome.INCONCLUSIVE
+    return Outcome(state.value)
+
+
+def _conclude(steps: tuple[StepSummary, ...]) -> Outcome:
+    outcomes = {step.outcome for step in steps}
+    if Outcome.FAIL in outcomes:
+        return Outcome.FAIL
+    return Outcome.PASS if outcomes == {Outcome.PASS} else Outcome.INCONCLUSIVE
+
+
+def _headline(steps: tuple[StepSummary, ...]) -> str:
+    by_state: dict[StepState, list[str]] = {}
+    for step in steps:
+        by_state.setdefault(step.state, []).append(step.step.value)
+    n_passed = len(by_state.pop(StepState.PASSED, []))
+    parts = [f"{state.value}: {', '.join(names)}" for state, names in by_state.items()]
+    return f"{n_passed} of {len(steps)} steps pass" + "".join(f"; {part}" for part in parts)
+
+
+def _stale(reports: Mapping[Step, StepReport], steps: tuple[StepSummary, ...]) -> tuple[str, ...]:
+    hashes = {step.step: step.settings_sha256 for step in steps}
+    return tuple(
+        f"{step.value} is stale: {needed.value} was run again later with other settings; "
+        f"run {_COMMANDS[step]} again"
+        for step in reports
+        for needed in PREREQUISITES[step]
+        if needed in reports
+        and _time(reports[needed]) > _time(reports[step])
+        and hashes[needed] != hashes[step]
+    )
+
+
+def _mixed(names: list[str]) -> tuple[str, ...]:
+    if len(names) == 1:
+        return ()
+    return (f"the reports are of different ports: {', '.join(names)}",)
+
+
+def _settings_hash(report: StepReport) -> str:
+    text = json.dumps(encode(report.settings), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _time(report: StepReport) -> float:
+    """Seconds since the epoch; -inf when the report doesn't say."""
+    try:
+        return datetime.fromisoformat(report.created.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return float("-inf")
+
+
+def _next(steps: tuple[StepSummary, ...], port: str) -> str:
+    """The command for the first step that isn't settled; "" where all passed."""
+    for state in (StepState.FAILED, StepState.ERROR, StepState.MISSING, StepState.INCONCLUSIVE):
+        for step in steps:
+            if step.state is state:
+                return f"{_COMMANDS[step.step]} --port {port}"
+    return ""

@@ -1,0 +1,156 @@
+"""Step 4 on one side: N training iterations, in native precision and again in float64.
+
+Each iteration: forward, loss, backward, gradients, clipping, learning rate, update, schedule. Loss, LR,
+gradient norm and clip coefficient are recorded at every iteration, tensors at those `kept_iterations` names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+
+from portalign.errors import CaptureError
+from portalign.frameworks.base import Batch, Model, Tensor, Trainer
+from portalign.records import Array, Kind, Precision, Structure, TensorKey
+from portalign.request import CaptureRequest
+from portalign.stages.batches import model_arguments
+from portalign.stages.session import (
+    Session,
+    at_precision,
+    open_model,
+    restore,
+    shared_batches,
+)
+
+# Below this many bytes of trainable weights every iteration's tensors are kept: ten iterations of gradients and
+# weights, native and float64, then stay under 4 GB a side.
+KEEP_ALL_BYTES = 64 * 2**20
+
+
+def run(session: Session) -> None:
+    """Train for `iterations` batches and record the state that produces the loss curve."""
+    batches = shared_batches(session, session.request.iterations)
+    model = open_model(session)
+    for precision in session.precisions:
+        with session.timed(f"backward {precision.value}"):
+            if precision is not Precision.NATIVE:
+                restore(session, model)
+            with at_precision(session, model, precision):
+                _train(session, model, batches, precision)
+
+
+def kept_iterations(request: CaptureRequest, structure: Structure | None) -> frozenset[int]:
+    """Iterations whose gradients are kept in full; the weights after each of them are kept too.
+
+    All of them for small models; the first and the last otherwise, for 110 M parameters over ten
+    iterations would be 50 GB. An explicit `record:` in the port file decides in every case.
+    """
+    if request.record_iterations:
+        return frozenset(request.record_iterations)
+    n_bytes = sum(4 * math.prod(e.shape) for e in (structure.state if structure else ()))
+    everything = range(request.iterations)
+    return frozenset(everything if n_bytes <= KEEP_ALL_BYTES else {0, request.iterations - 1})
+
+
+def _train(
+    session: Session, model: Model, batches: list[dict[str, Array]], precision: Precision
+) -> None:
+    trainer, loss_function = _training(session, model, precision)
+    kept = kept_iterations(session.request, session.structure)
+    for iteration in range(session.request.iterations):
+        trainer.reset()
+        batch = batches[iteration % len(batches)]
+        with _watched(session, model, iteration, precision):
+            loss = loss_function(*_forward(session, model, batch, precision))
+            session.recorder.tensor(TensorKey(Kind.LOSS, "loss", "", 0, iteration, precision), loss)
+            trainer.backward(loss)
+        if iteration in kept:
+            _record_gradients(session, trainer, iteration, precision)
+        _record_numbers(session, trainer, iteration, precision)
+        trainer.update()
+        trainer.schedule()
+        if iteration in kept:
+            _record_state(session, model, iteration + 1, precision)
+
+
+def _training(
+    session: Session, model: Model, precision: Precision
+) -> tuple[Trainer, Callable[[object, Mapping[str, Tensor]], Tensor]]:
+    request, framework = session.request, session.framework
+    if request.loss is None or request.optimizer is None:
+        raise CaptureError(
+            "the port file has no `loss:` or no `optimizer:`",
+            why="a backward step needs both",
+            do="add them, or leave this step out",
+        )
+    trainer = framework.trainer(
+        model,
+        request.optimizer,
+        request.lr_scheduler,
+        settings=request.settings,
+        precision=precision,
+        other_framework=request.other_framework,
+    )
+    return trainer, framework.loss(request.loss, request.settings)
+
+
+def _watched(
+    session: Session, model: Model, iteration: int, precision: Precision
+) -> AbstractContextManager[None]:
+    """Watch activations and their gradients in the first iteration, while both sides still have equal weights."""
+    if iteration:
+        return nullcontext()
+    sink = session.recorder.sink(iteration=0, precision=precision)
+    return session.framework.watch(model, sink, gradients=True)
+
+
+def _forward(
+    session: Session, model: Model, batch: Batch, precision: Precision
+) -> tuple[object, dict[str, Tensor]]:
+    framework = session.framework
+    tensors = {
+        name: framework.tensor(array, precision=precision) for name, array in batch.items()
+    }
+    arguments = {
+        name: framework.tensor(array, precision=precision)
+        for name, array in model_arguments(batch, session.request).items()
+    }
+    return framework.forward(model, arguments, grad=True), tensors
+
+
+def _record_gradients(
+    session: Session, trainer: Trainer, iteration: int, precision: Precision
+) -> None:
+    for name, gradient in trainer.gradients():
+        path, _, slot = name.rpartition(".")
+        key = TensorKey(Kind.GRADIENT, path, slot, 0, iteration, precision)
+        if gradient is None:
+            session.recorder.writer.skip(key, "this parameter got no gradient")
+        else:
+            session.recorder.tensor(key, gradient)
+
+
+def _record_numbers(
+    session: Session, trainer: Trainer, iteration: int, precision: Precision
+) -> None:
+    clipping = trainer.clip()
+    numbers = {
+        (Kind.GRADIENT_NORM, "global", "norm"): clipping.norm,
+        (Kind.GRADIENT_NORM, "global", "clip_coefficient"): clipping.coefficient,
+        (Kind.LR, "lr", ""): trainer.learning_rate(),
+    }
+    for (kind, path, slot), value in numbers.items():
+        key = TensorKey(kind, path, slot, 0, iteration, precision)
+        session.recorder.array(key, np.asarray(value, dtype=np.float64))
+
+
+def _record_state(session: Session, model: Model, iteration: int, precision: Precision) -> None:
+    entries = {e.name: e for e in (session.structure.state if session.structure else ())}
+    for name, tensor in session.framework.state(model):
+        entry = entries[name]
+        if entry.tied_to is None:
+            key = TensorKey(entry.kind, entry.module, entry.slot, 0, iteration, precision)
+            session.recorder.tensor(key, tensor, module_type=entry.module_type)

@@ -1,0 +1,46 @@
+"""Step 3 on one side: the whole learning rate curve, one value before every update. Needs no model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from portalign.errors import CaptureError
+from portalign.records import Kind, Precision, TensorKey
+from portalign.request import CaptureRequest, Spec
+from portalign.stages.session import Session
+
+CURVE_KEY = TensorKey(Kind.LR, "lr")
+
+
+def run(session: Session) -> None:
+    """Record the curve as one float64 array [total + 1]: the LR of iterations 0 to total."""
+    request = session.request
+    optimizer, scheduler = request.optimizer, request.lr_scheduler
+    if optimizer is None or scheduler is None:
+        raise CaptureError(
+            "the port file has no `optimizer:` or no `lr_scheduler:`",
+            why="a learning rate curve needs both",
+            do="add them, or leave this step out",
+        )
+    with session.timed("curve"):
+        trainer = session.framework.trainer(
+            None,
+            optimizer,
+            scheduler,
+            settings=request.settings,
+            precision=Precision.NATIVE,
+            other_framework=request.other_framework,
+        )
+        rates = []
+        for _ in range(curve_length(request, scheduler)):
+            rates.append(trainer.learning_rate())
+            trainer.update()
+            trainer.schedule()
+    session.recorder.array(CURVE_KEY, np.asarray(rates, dtype=np.float64))
+
+
+def curve_length(request: CaptureRequest, scheduler: Spec) -> int:
+    """Points of the curve: up to `total` and the last probe point, both included."""
+    total = int(scheduler.args.get("total", 0))
+    probe = max((int(point) for point in scheduler.args.get("probe", [])), default=0)
+    return max(total, probe, request.iterations) + 1

@@ -1,0 +1,135 @@
+"""Step 2 on one side: its own data pipeline, its predictions, and its metrics on several sets of predictions.
+
+Each metric is computed on this side's own predictions ("own"), on the reference's ("shared"), and on crafted
+ones that separate implementations: ties, a class that never occurs, a short last batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from portalign.errors import CaptureError, PortalignError
+from portalign.frameworks.base import Model
+from portalign.records import Array, Kind, Precision, Role, TensorKey
+from portalign.request import Spec
+from portalign.stages import exchange
+from portalign.stages.batches import batch_key, model_arguments, own_batches
+from portalign.stages.outputs import named_outputs, scores_of
+from portalign.stages.session import Session, open_model
+
+LENGTH_KEY = TensorKey(Kind.INPUT, "length")
+Scored = list[tuple[Array, Array]]
+
+
+def run(session: Session) -> None:
+    """Record every field of every batch, the predictions on them, and each metric."""
+    request = session.request
+    if not request.metrics:
+        raise CaptureError(
+            "the port file has no `metrics:`",
+            why="this step compares metrics",
+            do="add `metrics: [accuracy]`, or leave this step out",
+        )
+    session.precisions = (Precision.NATIVE,)  # predictions here are judged by their metrics
+    model = open_model(session)
+    with session.timed("predict"):
+        own = _predict(session, model)
+    shared = _share(session, own)
+    with session.timed("metrics"):
+        cases = {"own": own, "shared": shared, **crafted_cases(own[0][0])}
+        for spec in request.metrics:
+            _score(session, spec, cases)
+
+
+def crafted_cases(scores: Array) -> dict[str, Scored]:
+    """Predictions on which two metric implementations part, for as many classes as `scores` [n, classes] has.
+
+    Empty for scores that aren't one row of class scores per example.
+    """
+    if scores.ndim != 2 or scores.shape[1] < 2:
+        return {}
+    n_classes = scores.shape[1]
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(40, n_classes)).astype(np.float32)
+    labels = random.integers(0, n_classes, size=40)
+    ties = np.round(logits)  # coarse scores: equal maxima in many rows
+    return {
+        "ties": _split(ties, labels, 8),
+        "absent_class": _split(logits, labels % max(n_classes - 1, 1), 8),
+        "short_last_batch": _split(logits[:37], labels[:37], 8),
+    }
+
+
+def _split(scores: Array, labels: Array, size: int) -> Scored:
+    return [
+        (scores[start : start + size], labels[start : start + size].astype(np.int64))
+        for start in range(0, len(scores), size)
+    ]
+
+
+def _predict(session: Session, model: Model) -> Scored:
+    request, framework, recorder = session.request, session.framework, session.recorder
+    label_field, scored = request.labels[0] if request.labels else "", []
+    n_batches = 0
+    for index, batch in enumerate(own_batches(request)):
+        n_batches += 1
+        for name, array in batch.items():
+            recorder.array(batch_key(name, index), array)
+        arguments = {
+            name: framework.tensor(array, precision=Precision.NATIVE)
+            for name, array in model_arguments(batch, request).items()
+        }
+        outputs = named_outputs(
+            framework.forward(model, arguments, grad=False), framework, request.outputs
+        )
+        name, tensor = scores_of(outputs)
+        recorder.tensor(TensorKey(Kind.PREDICTION, name, iteration=index), tensor)
+        if label_field not in batch:
+            raise CaptureError(
+                f"batch {index} has no field {label_field!r}; it has {', '.join(batch)}",
+                why="a metric compares scores with labels",
+                do="name the label field in the port file: `labels: [FIELD]`",
+            )
+        scored.append((np.array(framework.numpy(tensor)), np.array(batch[label_field])))
+    recorder.array(LENGTH_KEY, np.asarray(n_batches, dtype=np.int64))
+    return scored
+
+
+def _share(session: Session, own: Scored) -> Scored:
+    """The reference's predictions and labels: published by the reference, awaited by the candidate."""
+    folder = session.folder / exchange.PREDICTIONS
+    if session.request.role is Role.REFERENCE:
+        exchange.publish(folder, _items(own), session.info())
+        return own
+    records = exchange.await_trace(folder).by_key()
+    return [
+        (records[key].array, records[TensorKey(Kind.INPUT, "labels", iteration=key.iteration)].array)
+        for key in records
+        if key.kind is Kind.PREDICTION
+    ]
+
+
+def _items(scored: Scored) -> Iterator[tuple[TensorKey, Array, str]]:
+    for index, (scores, labels) in enumerate(scored):
+        yield TensorKey(Kind.PREDICTION, "scores", iteration=index), scores, ""
+        yield TensorKey(Kind.INPUT, "labels", iteration=index), labels, ""
+
+
+def _score(session: Session, spec: Spec, cases: dict[str, Scored]) -> None:
+    function, name = session.framework.metric(spec), spec.label
+    for case, scored in cases.items():
+        key = TensorKey(Kind.METRIC, name, case)
+        try:
+            value = float(function(scored))
+        except PortalignError as err:
+            session.recorder.writer.skip(key, err.found)
+            continue
+        except Exception as err:
+            raise CaptureError(
+                f"metric {name} raised {type(err).__name__}: {err} (predictions: {case})",
+                why=f"the {session.request.role.value}'s metric has no value to compare",
+                do="mend the metric; the full traceback is in this side's log",
+            ) from err
+        session.recorder.array(key, np.asarray(value, dtype=np.float64))

@@ -1,0 +1,61 @@
+"""What the terminal shows while a step runs, and how a run that could not decide ends."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+from typing import NoReturn, final
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from portalign.errors import PortalignError
+from portalign.processes import Beat
+from portalign.records import Role, Step
+
+
+@final
+class Progress:
+    """A line that says what both sides are doing; silent without a terminal, but for one line a step."""
+
+    def __init__(self, console: Console, step: Step, port: str) -> None:
+        self._console = console
+        self._title = f"{port} {step.value}"
+        self._beats: dict[Role, Beat] = {}
+        self._status = Status(Text(self._title), console=console)
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._status.start()
+        elif not self._console.quiet:
+            self._console.print(Text(f"{self._title}: capturing both sides"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._status.stop()
+
+    def __call__(self, beat: Beat) -> None:
+        """Show how far one side is."""
+        self._beats[beat.role] = beat
+        sides = (_said(self._beats[role]) for role in Role if role in self._beats)
+        self._status.update(Text(f"{self._title}: {', '.join(sides)}"))
+
+
+def stop(error: PortalignError, console: Console, *, debug: bool) -> NoReturn:
+    """Print an error and end with exit code 2."""
+    if debug:
+        trace = traceback.format_exception(error)
+        console.print(Text("".join(trace)), soft_wrap=True)
+    console.print(Text(f"portalign: {error}"), soft_wrap=True)
+    raise SystemExit(2)
+
+
+def _said(beat: Beat) -> str:
+    state = "" if beat.is_running else "done, "
+    return f"{beat.role.value} {state}{beat.seconds:.0f} s, {beat.captured_bytes / 2**20:.0f} MB"

@@ -1,0 +1,229 @@
+"""Losses: torch and paddle give the same number under one name, and find the tensors they need."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from training_pair import paddle, torch
+
+from portalign.errors import CaptureError
+from portalign.frameworks.arguments import TABLES, Group
+from portalign.frameworks.paddlepaddle import lifting as paddle_lifting
+from portalign.frameworks.paddlepaddle import losses as paddle_losses
+from portalign.frameworks.pytorch import lifting as torch_lifting
+from portalign.frameworks.pytorch import losses as torch_losses
+from portalign.request import Spec
+
+SIDES = [
+    (torch_losses, torch_lifting, torch.tensor),
+    (paddle_losses, paddle_lifting, paddle.to_tensor),
+]
+Floats = npt.NDArray[np.floating[Any]]
+RANDOM = np.random.default_rng(0)
+LOGITS = RANDOM.normal(size=(12, 4))
+CLASSES_ = RANDOM.integers(0, 4, 12)
+TARGETS = RANDOM.normal(size=(12, 4))
+BITS = RANDOM.integers(0, 2, (12, 4))
+
+
+def _losses(spec: Spec, logits: Floats, labels: Any) -> list[float]:
+    values = []
+    for losses, lifting, tensor in SIDES:
+        compute = losses.loss(spec, {}, round_scalars=True)
+        with lifting.lifted():
+            values.append(float(compute({"logits": tensor(logits)}, {"labels": tensor(labels)})))
+    return values
+
+
+CASES = {
+    "cross_entropy": (Spec("cross_entropy"), LOGITS, CLASSES_),
+    "cross_entropy smoothed": (
+        Spec("cross_entropy", args={"label_smoothing": 0.1}),
+        LOGITS,
+        CLASSES_,
+    ),
+    "cross_entropy label column": (Spec("cross_entropy"), LOGITS, CLASSES_[:, None]),
+    "cross_entropy int32 labels": (Spec("cross_entropy"), LOGITS, CLASSES_.astype(np.int32)),
+    "cross_entropy tokens": (
+        Spec("cross_entropy"),
+        LOGITS.reshape(3, 4, 4),
+        CLASSES_.reshape(3, 4),
+    ),
+    "cross_entropy class axis": (
+        Spec("cross_entropy", args={"axis": 1}),
+        LOGITS.reshape(3, 4, 4),
+        CLASSES_.reshape(3, 4),
+    ),
+    "cross_entropy ignores a class": (
+        Spec("cross_entropy", args={"ignore_index": 2}),
+        LOGITS,
+        CLASSES_,
+    ),
+    "mse": (Spec("mse"), LOGITS, TARGETS),
+    "mse label column": (Spec("mse"), LOGITS[:, :1], TARGETS[:, 0]),
+    "l1": (Spec("l1"), LOGITS, TARGETS),
+    "bce_with_logits": (Spec("bce_with_logits"), LOGITS, BITS),
+}
+
+
+def test_every_loss_of_the_table_is_tested_here() -> None:
+    assert {spec.name for spec, _, _ in CASES.values()} == set(TABLES[Group.LOSS])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_sides_agree(case: str) -> None:
+    spec, logits, labels = CASES[case]
+
+    # Sums of 48 terms of size 1: 48 ulps of each dtype, measured at most 2.
+    first, second = _losses(spec, logits, labels)
+    assert first == pytest.approx(second, rel=48 * 2.2e-16)
+    with_single = [np.float32(logits), np.float32(labels) if labels.dtype.kind == "f" else labels]
+    first, second = _losses(spec, *with_single)
+    assert first == pytest.approx(second, rel=48 * 1.2e-7)
+
+
+def test_label_smoothing_is_rounded_for_the_twins_only() -> None:
+    spec = CASES["cross_entropy smoothed"][0]
+    batch = {"labels": torch.tensor(CLASSES_)}
+    values = {
+        (rounds, dtype): float(
+            torch_losses.loss(spec, {}, round_scalars=rounds)(
+                torch.tensor(LOGITS, dtype=dtype), batch
+            )
+        )
+        for rounds in (False, True)
+        for dtype in (torch.float32, torch.float64)
+    }
+
+    assert values[False, torch.float32] == values[True, torch.float32]
+    assert 0 < abs(values[False, torch.float64] - values[True, torch.float64]) < 1e-8
+
+
+def test_ignored_labels_count_in_paddles_mean_and_not_in_torchs() -> None:
+    labels = CLASSES_.copy()
+    labels[:3] = -100
+
+    first, second = _losses(Spec("cross_entropy"), LOGITS, labels)
+
+    assert second == pytest.approx(first * 9 / 12, rel=1e-12)  # 9 of 12 kept
+
+
+def test_smoothing_ignored_labels_is_refused_by_paddle_with_a_reason() -> None:
+    labels = CLASSES_.copy()
+    labels[0] = -100
+    spec = CASES["cross_entropy smoothed"][0]
+
+    with pytest.raises(CaptureError, match="cross_entropy refuses these labels"):
+        paddle_losses.loss(spec, {})(paddle.to_tensor(LOGITS), {"labels": paddle.to_tensor(labels)})
+
+
+Pair = namedtuple("Pair", ["logits", "hidden"])
+
+
+@dataclass
+class Output:
+    """A dataclass output, as transformers' older models have."""
+
+    hidden: Any
+    logits: Any
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        pytest.param(lambda t: t, id="bare"),
+        pytest.param(lambda t: {"hidden": -t, "logits": t}, id="dict"),
+        pytest.param(lambda t: Output(hidden=-t, logits=t), id="attribute"),
+        pytest.param(lambda t: (t, -t), id="tuple"),
+        pytest.param(lambda t: [t, -t], id="list"),
+        pytest.param(lambda t: Pair(t, -t), id="namedtuple"),
+    ],
+)
+def test_the_output_is_found_in_whatever_the_model_returns(wrap: Any) -> None:
+    for losses, _, tensor in SIDES:
+        compute = losses.loss(Spec("cross_entropy"), {})
+        batch = {"labels": tensor(CLASSES_)}
+
+        assert float(compute(wrap(tensor(LOGITS)), batch)) == float(compute(tensor(LOGITS), batch))
+
+
+def test_output_and_labels_can_be_named() -> None:
+    spec = Spec("mse", args={"output": "hidden", "labels": "target"})
+    by_index = Spec("mse", args={"output": 1, "labels": "target"})
+    for losses, _, tensor in SIDES:
+        batch = {"target": tensor(TARGETS)}
+        hidden, other = tensor(TARGETS), tensor(LOGITS)
+
+        assert float(losses.loss(spec, {})({"logits": other, "hidden": hidden}, batch)) == 0.0
+        assert float(losses.loss(by_index, {})((other, hidden), batch)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "spec", "said"),
+    [
+        pytest.param(
+            {"scores": LOGITS}, CLASSES_, Spec("cross_entropy"), "dict of scores", id="dict"
+        ),
+        pytest.param((), CLASSES_, Spec("cross_entropy"), "tuple of 0", id="empty tuple"),
+        pytest.param(None, CLASSES_, Spec("cross_entropy"), "NoneType", id="none"),
+        pytest.param(LOGITS, None, Spec("cross_entropy"), "no field 'labels'", id="labels"),
+        pytest.param(LOGITS, TARGETS, Spec("cross_entropy"), "wants integers", id="soft labels"),
+        pytest.param(
+            LOGITS, TARGETS[:, 0], Spec("mse"), "[12, 4] but the labels are [12]", id="shape"
+        ),
+    ],
+)
+def test_what_a_loss_cannot_use_is_refused_alike(
+    outputs: Any, labels: Any, spec: Spec, said: str
+) -> None:
+    for losses, _, tensor in SIDES:
+        given = tensor(outputs) if isinstance(outputs, np.ndarray) else outputs
+        if isinstance(outputs, dict):
+            given = {name: tensor(array) for name, array in outputs.items()}
+        batch = {} if labels is None else {"labels": tensor(labels)}
+
+        with pytest.raises(CaptureError) as caught:
+            losses.loss(spec, {})(given, batch)
+        assert said in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (Spec("crossentropy"), "known: cross_entropy, mse"),
+        (Spec("mse", args={"reduction": "sum"}), "no argument 'reduction'; known: output, labels"),
+        (Spec("cross_entropy", args={"label_smoothing": 1.0}), "wanted a number >= 0 and < 1"),
+        (Spec(function="/x.py:fn", args={"output": "a"}), "known: none, it reads the settings"),
+    ],
+    ids=["name", "argument", "value", "own"],
+)
+def test_unknown_losses_and_arguments_are_refused(spec: Spec, said: str) -> None:
+    for losses, _, _ in SIDES:
+        with pytest.raises(CaptureError) as caught:
+            losses.loss(spec, {})
+        assert said in caught.value.found
+
+
+def test_an_own_loss_must_give_one_number(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "def good(outputs, batch):\n    return (outputs - batch['labels']).sum()\n"
+        "def rows(outputs, batch):\n    return outputs.sum(-1)\n"
+        "def item(outputs, batch):\n    return float(outputs.sum())\n",
+        encoding="utf-8",
+    )
+    for losses, _, tensor in SIDES:
+        batch = {"labels": tensor(TARGETS)}
+
+        good = losses.loss(Spec(function=f"{path}:good"), {})(tensor(LOGITS), batch)
+
+        assert float(good) == pytest.approx((LOGITS - TARGETS).sum(), rel=1e-12)
+        for name, said in (("rows", r"returned \[12\]"), ("item", "returned float")):
+            with pytest.raises(CaptureError, match=said):
+                losses.loss(Spec(function=f"{path}:{name}"), {})(tensor(LOGITS), batch)

@@ -1,0 +1,241 @@
+"""Metrics: scikit-learn and paddle.metric agree on the same scores, edge cases included."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+if TYPE_CHECKING:
+    import paddle
+else:
+    pytest.importorskip("torch", reason="torch is not installed")
+    with warnings.catch_warnings():
+        # paddle 3.3.1 warns on import where ccache is missing.
+        warnings.filterwarnings("ignore", message=".*ccache", category=UserWarning)
+        paddle = pytest.importorskip("paddle", reason="paddle is not installed")
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+from portalign.errors import CaptureError
+from portalign.frameworks.arguments import TABLES, Group
+from portalign.frameworks.paddlepaddle import metrics as paddle_metrics
+from portalign.frameworks.pytorch import metrics as torch_metrics
+from portalign.request import Spec
+
+Batches = list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+SIDES = [torch_metrics, paddle_metrics]
+ULP = 4e-16  # two sums of a few hundred exact counts, one division
+
+
+def _batches(
+    n_classes: int, *, sizes: tuple[int, ...] = (16, 16, 5), ties: bool = False, seed: int = 0
+) -> Batches:
+    random = np.random.default_rng(seed)
+    batches = []
+    for n in sizes:
+        labels = random.integers(0, n_classes, n)
+        scores = random.normal(size=(n, n_classes)) + 0.8 * np.eye(n_classes)[labels]
+        batches.append((np.round(scores * 2) / 2 if ties else scores, labels))
+    return batches
+
+
+def _both(spec: Spec, batches: Batches) -> tuple[float, float]:
+    first, second = (side.metric(spec)(batches) for side in SIDES)
+    return first, second
+
+
+SPECS = [
+    Spec("accuracy"),
+    *(Spec("accuracy", args={"k": k}) for k in (2, 5)),
+    *(
+        Spec(name, args={"average": average})
+        for name in ("precision", "recall", "f1")
+        for average in ("binary", "macro", "micro", "weighted")
+    ),
+    Spec("auc"),
+]
+CASES: dict[str, Callable[[int], Batches]] = {
+    "short last batch": lambda n: _batches(n),
+    "ties": lambda n: _batches(n, ties=True, seed=1),
+    "all scores equal": lambda n: [(np.zeros((9, n)), np.arange(9) % n)],
+    "no positive prediction": lambda n: [(np.eye(n)[[0] * 9], np.arange(9) % n)],
+    "one sample per batch": lambda n: _batches(n, sizes=(1,) * 7, seed=2),
+    "float32": lambda n: [(s.astype(np.float32), y) for s, y in _batches(n, seed=3)],
+    "bfloat16": lambda n: [(s.astype(ml_dtypes.bfloat16), y) for s, y in _batches(n, seed=4)],
+    "a class that never occurs": lambda n: [
+        (s - 9 * np.eye(n)[n - 1], y * (y < n - 1)) for s, y in _batches(n, seed=5)
+    ],
+}
+
+
+def test_every_metric_of_the_table_is_tested_here() -> None:
+    assert {spec.name for spec in SPECS} == set(TABLES[Group.METRIC])
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "spec", SPECS, ids=lambda s: "-".join([s.name, *map(str, s.args.values())])
+)
+def test_both_sides_agree(spec: Spec, case: str) -> None:
+    is_binary = spec.name == "auc" or spec.args.get("average") == "binary"
+    for n_classes in (2,) if is_binary else (3, 10, 40):
+        if spec.args.get("k", 1) >= n_classes:
+            continue
+        first, second = _both(spec, CASES[case](n_classes))
+        # 60 distinct scores never share one of 2^20 bins in these seeds.
+        assert first == pytest.approx(second, abs=ULP, rel=ULP, nan_ok=True)
+
+
+def test_ties_go_to_the_first_class() -> None:
+    scores = np.array([[0.5, 0.5, 0.1], [0.2, 0.7, 0.7], [0.3, 0.3, 0.3]])
+    labels = np.array([0, 2, 1])
+
+    assert _both(Spec("accuracy"), [(scores, labels)]) == (1 / 3, 1 / 3)
+    assert _both(Spec("accuracy", args={"k": 2}), [(scores, labels)]) == (1.0, 1.0)
+
+
+def test_paddles_own_order_of_ties_is_why_its_compute_is_not_used() -> None:
+    scores = np.zeros((50, 40), np.float32)
+    labels = np.zeros(50, np.int64)
+    own = paddle.metric.Accuracy()
+
+    own.update(own.compute(paddle.to_tensor(scores), paddle.to_tensor(labels)))
+
+    assert own.accumulate() != 1.0  # paddle 3.3.1: equal scores in any order from 17 classes on
+    assert _both(Spec("accuracy"), [(scores, labels)]) == (1.0, 1.0)
+
+
+def test_a_short_last_batch_counts_by_its_samples() -> None:
+    right, wrong = np.eye(2)[[0, 0, 0]], np.eye(2)[[1]]
+    batches = [(right, np.zeros(3, int)), (wrong, np.zeros(1, int))]
+
+    assert _both(Spec("accuracy"), batches) == (0.75, 0.75)  # the mean of batch means is 0.5
+
+
+def test_no_positive_prediction_is_zero_and_not_a_warning() -> None:
+    batches = [(np.eye(2)[[0, 0]], np.array([0, 1]))]
+
+    for name in ("precision", "recall", "f1"):
+        assert _both(Spec(name), batches) == (0.0, 0.0)
+
+
+def test_macro_leaves_out_a_class_that_never_occurs() -> None:
+    batches = [(np.eye(3)[[0, 1, 1]], np.array([0, 1, 0]))]
+    macro = Spec("recall", args={"average": "macro"})
+
+    assert _both(macro, batches) == (0.75, 0.75)  # (1/2 + 1) / 2, not / 3
+
+
+def test_auc_of_one_class_is_nan() -> None:
+    for first in _both(Spec("auc"), [(np.eye(2)[[0, 1]], np.array([1, 1]))]):
+        assert math.isnan(first)
+
+
+def test_auc_of_many_sharp_scores_agrees_to_paddles_bins() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 4000)
+    scores = 4 * (random.normal(size=(4000, 2)) + 0.5 * np.eye(2)[labels])
+
+    first, second = _both(Spec("auc"), [(scores, labels)])
+    coarse = paddle_metrics.metric(Spec("auc", args={"num_thresholds": 4095}))([(scores, labels)])
+
+    assert abs(second - first) < 1e-4  # measured up to 3e-5 with 2^20 bins
+    assert abs(coarse - first) > 1e-4  # and up to 3e-3 with paddle's default
+
+
+def test_nan_scores_make_every_metric_nan() -> None:
+    batches = [(np.array([[np.nan, 1.0, 0.0], [1.0, 0.0, 0.0]]), np.array([0, 1]))]
+    for spec in (Spec("accuracy"), Spec("f1", args={"average": "macro"})):
+        for value in _both(spec, batches):
+            assert math.isnan(value)
+
+
+def test_label_columns_and_token_labels_are_accepted() -> None:
+    (scores, labels), *_ = _batches(3)
+    flat = _both(Spec("accuracy"), [(scores, labels)])
+
+    assert _both(Spec("accuracy"), [(scores, labels[:, None])]) == flat
+    tokens = [(scores.reshape(4, 4, 3), labels.reshape(4, 4))]
+    assert _both(Spec("accuracy"), tokens) == flat
+
+
+@pytest.mark.parametrize(
+    ("spec", "batches", "said"),
+    [
+        pytest.param(Spec("accuracy"), [], "no scored sample", id="nothing"),
+        pytest.param(
+            Spec("accuracy"), [(np.zeros((0, 3)), np.zeros(0, int))], "no scored", id="empty batch"
+        ),
+        pytest.param(
+            Spec("accuracy"), [(np.zeros((3, 1)), np.zeros(3, int))], "single column", id="1 column"
+        ),
+        pytest.param(
+            Spec("accuracy"), [(np.zeros((3, 2)), np.zeros(4, int))], "labels [4]", id="lengths"
+        ),
+        pytest.param(
+            Spec("accuracy"), [(np.zeros((3, 2)), np.zeros(3))], "float64", id="float labels"
+        ),
+        pytest.param(
+            Spec("accuracy"), [(np.zeros((2, 2)), np.array([0, -100]))], "-100", id="ignored label"
+        ),
+        pytest.param(
+            Spec("accuracy"),
+            [(np.zeros((2, 2)), np.zeros(2, int)), (np.zeros((2, 3)), np.zeros(2, int))],
+            "[2, 3] classes",
+            id="class counts",
+        ),
+        pytest.param(
+            Spec("accuracy", args={"k": 3}),
+            [(np.zeros((2, 3)), np.zeros(2, int))],
+            "k=3 of 3 classes",
+            id="k can't fail",
+        ),
+        pytest.param(
+            Spec("f1"), [(np.zeros((2, 3)), np.zeros(2, int))], "3 classes", id="binary of three"
+        ),
+    ],
+)
+def test_scores_that_mean_nothing_are_refused_alike(
+    spec: Spec, batches: Batches, said: str
+) -> None:
+    for side in SIDES:
+        with pytest.raises(CaptureError) as caught:
+            side.metric(spec)(batches)
+        assert said in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (Spec("acuracy"), "known: accuracy, precision"),
+        (Spec("accuracy", args={"topk": 5}), "known: k"),
+        (Spec("f1", args={"average": "samples"}), "one of binary, macro"),
+    ],
+    ids=["name", "argument", "value"],
+)
+def test_unknown_metrics_and_arguments_are_refused(spec: Spec, said: str) -> None:
+    for side in SIDES:
+        with pytest.raises(CaptureError) as caught:
+            side.metric(spec)
+        assert said in caught.value.found
+
+
+def test_an_own_metric_gets_the_batches_and_must_return_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "def n(batches):\n    return sum(len(y) for _, y in batches)\n"
+        "def bad(batches):\n    return 'high'\n",
+        encoding="utf-8",
+    )
+
+    assert _both(Spec(function=f"{path}:n"), _batches(2)) == (37.0, 37.0)
+    for side in SIDES:
+        with pytest.raises(CaptureError, match="returned a str, not a number"):
+            side.metric(Spec(function=f"{path}:bad"))(_batches(2))
