@@ -1,4 +1,4 @@
-"""Structures of real torch and paddle models, and state in and out of them, for the mapping tests."""
+"""Structures of real models, and state in and out of them, for the mapping tests."""
 
 from __future__ import annotations
 

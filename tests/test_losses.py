@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from training_pair import paddle, torch
 
 from portalign.errors import CaptureError
 from portalign.frameworks.arguments import TABLES, Group
@@ -19,6 +19,7 @@ from portalign.frameworks.paddlepaddle import losses as paddle_losses
 from portalign.frameworks.pytorch import lifting as torch_lifting
 from portalign.frameworks.pytorch import losses as torch_losses
 from portalign.request import Spec
+from training_pair import paddle, torch
 
 SIDES = [
     (torch_losses, torch_lifting, torch.tensor),
@@ -33,10 +34,11 @@ BITS = RANDOM.integers(0, 2, (12, 4))
 
 
 def _losses(spec: Spec, logits: Floats, labels: Any) -> list[float]:
+    """Both sides' losses; float64 logits as in a twin, under the framework's `lifted`."""
     values = []
     for losses, lifting, tensor in SIDES:
         compute = losses.loss(spec, {}, round_scalars=True)
-        with lifting.lifted():
+        with lifting.lifted() if logits.dtype == np.float64 else nullcontext():
             values.append(float(compute({"logits": tensor(logits)}, {"labels": tensor(labels)})))
     return values
 

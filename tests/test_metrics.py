@@ -62,7 +62,7 @@ SPECS = [
     Spec("auc"),
 ]
 CASES: dict[str, Callable[[int], Batches]] = {
-    "short last batch": lambda n: _batches(n),
+    "short last batch": _batches,
     "ties": lambda n: _batches(n, ties=True, seed=1),
     "all scores equal": lambda n: [(np.zeros((9, n)), np.arange(9) % n)],
     "no positive prediction": lambda n: [(np.eye(n)[[0] * 9], np.arange(9) % n)],

@@ -1,4 +1,4 @@
-"""LR schedulers: torch and paddle give the same curve under one name, and a porter's own are checked."""
+"""LR schedulers: both frameworks give one curve under one name, and a porter's own are checked."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_pair import models, paddle, state, to_numpy, torch, train
 
 from portalign.errors import CaptureError
 from portalign.frameworks.arguments import TABLES, Group
@@ -18,6 +17,7 @@ from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import training as torch_training
 from portalign.records import Precision
 from portalign.request import Spec
+from training_pair import models, paddle, state, to_numpy, torch, train
 
 SIDES = [torch_training, paddle_training]
 LR = {"lr": 0.01}
@@ -36,7 +36,10 @@ OPTIMIZERS = {
         "adamw",
         args={
             **LR,
-            **{"beta1": 0.8, "beta2": 0.95, "eps": 1e-6, "weight_decay": 0.1},
+            "beta1": 0.8,
+            "beta2": 0.95,
+            "eps": 1e-6,
+            "weight_decay": 0.1,
             "no_decay": ["bias", "norm"],
         },
     ),

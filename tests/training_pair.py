@@ -1,4 +1,4 @@
-"""One small attention classifier in torch and in paddle, with the same weights, for tests of training."""
+"""One small attention classifier in torch and paddle with the same weights, to test training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ else:
 
 from portalign.frameworks.base import Clipping, Trainer
 from portalign.frameworks.paddlepaddle import losses as paddle_losses
-from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import losses as torch_losses
 from portalign.frameworks.pytorch import training as torch_training
 from portalign.records import Precision

@@ -106,7 +106,9 @@ def _trace(folder: Path, role: Role) -> Trace:
     weights = folder / _WEIGHTS / role.value
     if not weights.is_dir():
         return trace
-    return replace(trace, records=(*read_trace(weights).records, *trace.records))
+    state = read_trace(weights).records
+    later = (replace(record, order=record.order + len(state)) for record in trace.records)
+    return replace(trace, records=(*state, *later))
 
 
 def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
@@ -119,9 +121,8 @@ def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
 
 
 def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
-    native = [p for p in pairing.pairs if p.reference.key.precision is Precision.NATIVE]
-    scales = _scales(native)
-    for order, each in enumerate(native):
+    scales = _scales(pairing.pairs)
+    for order, each in enumerate(pairing.pairs):
         key = each.reference.key
         if key.kind in _CURVES:
             yield compare_curve(
@@ -136,12 +137,12 @@ def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
         twin = pairing.twin(each)
         yield compare(
             each.reference.array,
-            each.candidate_array(),
+            each.candidate_values(),
             key=key,
             candidate_key=each.candidate.key,
             label=each.label,
             how_paired=each.how,
-            twins=(twin.reference.array, twin.candidate_array()) if twin else None,
+            twins=(twin.reference.array, twin.candidate_values()) if twin else None,
             scale=scales.get(_group(each), 0.0) if key.kind in _CAN_VANISH else 0.0,
             is_free_running=_is_free_running(each),
             module_type=each.reference.module_type,
@@ -186,10 +187,11 @@ def _precisions(reference: Trace) -> tuple[Precision, ...]:
 def _curves(pairing: Pairing) -> dict[str, dict[str, tuple[float, ...]]]:
     """Numbers over the iterations, for plots: loss, gradient norm, learning rate."""
     curves: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for each in pairing.pairs:
+    numbers = [
+        p for p in pairing.pairs if p.reference.key.kind in (Kind.LOSS, Kind.LR, Kind.GRADIENT_NORM)
+    ]
+    for each in (*numbers, *filter(None, map(pairing.twin, numbers))):
         key = each.reference.key
-        if key.kind not in (Kind.LOSS, Kind.LR, Kind.GRADIENT_NORM):
-            continue
         name = key.name if key.precision is Precision.NATIVE else f"{key.name} float64"
         for role, array in zip(Role, (each.reference.array, each.candidate.array), strict=True):
             curves[name][role.value].extend(float(v) for v in np.ravel(array))

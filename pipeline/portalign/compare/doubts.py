@@ -8,7 +8,7 @@ import numpy as np
 
 from portalign.compare import vacuity
 from portalign.mapping.pair import Pair
-from portalign.records import Array, Kind, Precision, SideInfo, Step
+from portalign.records import Array, Kind, SideInfo, Step
 from portalign.results import Comparison, Reservation
 
 _PROMISED = {
@@ -36,8 +36,7 @@ def doubts(
         comparisons: everything that was judged.
         sides: reference, candidate.
     """
-    native = [p for p in pairs if p.reference.key.precision is Precision.NATIVE]
-    found = [*_always(port, step, comparisons, sides), *_ASKED[step](port, native, comparisons)]
+    found = [*_always(port, step, comparisons, sides), *_ASKED[step](port, pairs, comparisons)]
     return tuple(reservation for reservation in found if reservation is not None)
 
 

@@ -7,6 +7,7 @@ numbers and extreme sizes. Integers are exact at every size.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,6 @@ Numbers = npt.NDArray[Any]  # arithmetic on any numeric dtype, which NDArray[np.
 
 # Explicit mantissa bits of the dtypes whose spacing is measured, coarsest first.
 MANTISSA_BITS = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}
-_INTEGER = {2: np.int16, 4: np.int32, 8: np.int64}
 # Products of float32 are summed in float32 over rows of this length and in float64 beyond. Measured
 # relative error of such a sum against float64 on normal data: 1e-8; see tests/test_measure.py.
 _ROW = 512
@@ -61,16 +61,27 @@ class Bits(NamedTuple):
 
 def bits_of(reference: Array, candidate: Array) -> Bits | None:
     """View both chunks as integers of the coarser of their dtypes; None if a dtype has no spacing."""
-    names = (reference.dtype.name, candidate.dtype.name)
-    if not all(name in MANTISSA_BITS for name in names):
+    spacing = _spacing(reference.dtype, candidate.dtype)
+    if spacing is None:
         return None
-    coarser = min(reference, candidate, key=lambda array: MANTISSA_BITS[array.dtype.name]).dtype
-    integer = _INTEGER[coarser.itemsize]
-    return Bits(
-        reference.astype(coarser, copy=False).view(integer),
-        candidate.astype(coarser, copy=False).view(integer),
-        MANTISSA_BITS[coarser.name],
-    )
+    coarser, integer, mantissa = spacing
+    sides = [
+        (array if array.dtype == coarser else array.astype(coarser)).view(integer)
+        for array in (reference, candidate)
+    ]
+    return Bits(sides[0], sides[1], mantissa)
+
+
+@lru_cache
+def _spacing(
+    reference: np.dtype[Any], candidate: np.dtype[Any]
+) -> tuple[np.dtype[Any], np.dtype[Any], int] | None:
+    """The coarser dtype, the integers that hold its bits and the length of its mantissa."""
+    pair = (reference, candidate)
+    if not all(dtype.name in MANTISSA_BITS for dtype in pair):
+        return None
+    coarser = min(pair, key=lambda dtype: MANTISSA_BITS[dtype.name])
+    return coarser, np.dtype(f"i{coarser.itemsize}"), MANTISSA_BITS[coarser.name]
 
 
 def float_part(

@@ -1,7 +1,7 @@
 """Which activations, and gradients of activations, stand for the same point of two models.
 
-They follow the module map. Where calls, slots or shapes leave room for doubt a record stays alone with
-the reason: a pair that isn't one would show a difference that isn't there.
+They follow the module map. Where calls, slots or shapes leave room for doubt a record stays alone
+with the reason: a pair that isn't one would show a difference that isn't there.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _is_positional(record: TensorRecord) -> bool:
 
 
 def _is_clear(record: TensorRecord, siblings: _Slots, others: _Slots) -> bool:
-    """Whether an output's position means something: as many on both sides, or the only one of its shape.
+    """Whether an output's position means something: equally many, or the only one of its shape.
 
     One side may return the last hidden state where the other returns all of them, first one first.
     """

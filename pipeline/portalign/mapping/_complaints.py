@@ -1,4 +1,4 @@
-"""All that stands against a weight plan, said once: the error with the port-file lines that settle it."""
+"""All that stands against a weight plan, in one error with the port-file lines that settle it."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ without parameters are told by their place under a mapped parent and by name or 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,10 +47,9 @@ def module_map(reference: Structure, candidate: Structure, plan: WeightPlan) -> 
     queue = list(found.items())
     while queue:
         ours, theirs = queue.pop()
-        new = _map_bare(
-            _bare(left, ours, found), _bare(right, theirs, found.values()), ours, theirs
-        )
-        fresh = {a: b for a, b in new if a not in found and b not in found.values()}
+        taken = set(found.values())
+        new = _map_bare(_bare(left, ours, set(found)), _bare(right, theirs, taken), ours, theirs)
+        fresh = {a: b for a, b in new if a not in found and b not in taken}
         found.update(fresh)
         queue.extend(fresh.items())
     return {path: found[path] for path in left.types if path in found}
@@ -81,7 +81,7 @@ def _side(structure: Structure, names: Sequence[Sequence[str]], role: str) -> _S
 
 
 def _cover(spots: set[tuple[int, int]], sizes: Sequence[int], role: str) -> _Cover:
-    """Carries held as a whole by number; one held in part stands for itself and equals no other's."""
+    """Carries held as a whole, by number; one held in part equals nothing on the other side."""
     counts = Counter(index for index, _ in spots)
     return frozenset(
         index if counts[index] == sizes[index] else (role, index, at) for index, at in spots
@@ -137,7 +137,7 @@ def _wrappers(side: _Side, taken: Iterable[str], wants_container: bool) -> list[
 
 def _is_chain(paths: Sequence[str]) -> bool:
     """Whether each holds the next: registration order lists parents first."""
-    return all(b.startswith(f"{a}.") for a, b in zip(paths, paths[1:], strict=False))
+    return all(b.startswith(f"{a}.") for a, b in itertools.pairwise(paths))
 
 
 def _same_names(ours: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
@@ -160,19 +160,22 @@ def _unique_names(paths: Sequence[str]) -> dict[tuple[str, ...], str]:
     return {tokens: same[0] for tokens, same in found.items() if len(same) == 1}
 
 
-def _bare(side: _Side, parent: str, taken: Iterable[str]) -> dict[str, str]:
-    """Relative path -> kind of the topmost modules without tensors whose nearest mapped parent is
-    `parent`."""
-    mapped = set(taken)
+def _bare(side: _Side, parent: str, mapped: set[str]) -> dict[str, str]:
+    """Relative path -> kind of the modules without tensors right below a mapped parent.
+
+    Modules that hold tensors but are not mapped are looked through.
+    """
     found: dict[str, str] = {}
+    inside = f"{parent}." if parent else ""
     for path, kind in side.types.items():
-        if not path or path in mapped or path in side.total:
+        is_bare = path and path not in mapped and path not in side.total
+        if not is_bare or not path.startswith(inside):
             continue
         above = _upwards(path)[1:]
         nearest = next(p for p in above if p in mapped)
         is_topmost = above[0] == nearest or above[0] in side.total
         if nearest == parent and is_topmost:
-            found[path[len(parent) :].lstrip(".")] = _kind(kind)
+            found[path[len(inside) :]] = _kind(kind)
     return found
 
 

@@ -1,8 +1,8 @@
 """Matching by structure: what names alone can't settle.
 
-Modules are grouped by stem - their path with indices replaced by a star - and two groups match when
-their indices, shapes, roles and module families agree and no other group fits as well. A tie is never
-broken by order: only indices order things.
+Modules are grouped by stem - their path with indices replaced by a star - and two groups match
+when their indices, shapes, roles and module families agree and no other group fits as well. A tie
+is never broken by order: only indices order things.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def _n_indices(unit: _Unit) -> int:
 def _grouped(units: Sequence[_Unit], n_stars: int) -> list[_Group]:
     stems: dict[tuple[str, ...], list[tuple[tuple[int, ...], _Unit]]] = defaultdict(list)
     for unit in units:
-        stem, indices = [], []
+        stem: list[str] = []
+        indices: list[int] = []
         for token in unit.tokens:
             is_index = token.isdigit() and len(indices) < n_stars
             stem.append("*" if is_index else token)

@@ -8,13 +8,13 @@ one `MappingError` that lists it all, with the lines to add to the port file.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
+from portalign.mapping._complaints import Problems
 from portalign.mapping._items import Item, count_anew, items_of, parts_of
 from portalign.mapping._orders import check_layouts, renamed
-from portalign.mapping._complaints import Problems
 from portalign.mapping._plan import Match, plan_of
 from portalign.mapping._stems import match_structure, rivals
 from portalign.mapping._synonyms import contradict, is_standard_role
@@ -44,18 +44,13 @@ def match_state(
             the message lists all of it.
     """
     orders = check_layouts(reference, candidate, layout or {})
-    search = _Search(
-        orders=orders,
-        same_framework=reference.framework == candidate.framework,
-        left=items_of(reference),
-        right=items_of(candidate),
-    )
+    left, right = count_anew(items_of(reference), items_of(candidate))
+    search = _Search(orders=orders, same_framework=reference.framework == candidate.framework)
+    search.open(left, right)
     for name, target in renamed(reference, candidate, rename).items():
-        search.accept_named(name, target)
-    search.left, search.right = count_anew(search.left, search.right)
+        search.accept(search.left[name], search.right[target], "the port file renames it")
     _by_names(search)
-    search.left = [part for item in search.left for part in parts_of(item)]
-    search.right = [part for item in search.right for part in parts_of(item)]
+    search.cut_packed()
     _by_names(search)
     _by_owner(search)
     while found := match_structure(search.open_left(), search.open_right(), fits=search.fits):
@@ -72,24 +67,33 @@ class _Search:
 
     orders: Mapping[str, str]
     same_framework: bool
-    left: list[Item]
-    right: list[Item]
+    left: dict[str, Item] = field(default_factory=dict)
+    right: dict[str, Item] = field(default_factory=dict)
     matches: list[Match] = field(default_factory=list)
     misfits: list[str] = field(default_factory=list)
 
+    def open(self, left: Iterable[Item], right: Iterable[Item]) -> None:
+        """Set what is to be matched."""
+        self.left = {str(item): item for item in left}
+        self.right = {str(item): item for item in right}
+
+    def cut_packed(self) -> None:
+        """Replace packed tensors that are still open by their parts."""
+        self.open(
+            [part for item in self.left.values() for part in parts_of(item)],
+            [part for item in self.right.values() for part in parts_of(item)],
+        )
+
     def decision(self, ours: Item, theirs: Item) -> Decision:
+        """The layout between two items."""
         forced = self.orders.get(ours.name) or self.orders.get(theirs.name)
         same = self.same_framework
         return decide(ours.leaf, theirs.leaf, same_framework=same, forced=forced)
 
     def fits(self, ours: Item, theirs: Item) -> bool:
+        """Whether some layout makes their shapes agree."""
         decision = self.decision(ours, theirs)
         return decision.layout is not None or decision.is_open
-
-    def accept_named(self, name: str, target: str) -> None:
-        (ours,) = [item for item in self.left if item.name == name]
-        for theirs in [item for item in self.right if item.name == target]:
-            self.accept(ours, theirs, "the port file renames it")
 
     def accept(self, ours: Item, theirs: Item, why: str) -> None:
         """Match two items; a misfit of promised ones is a problem, of others no match."""
@@ -99,18 +103,17 @@ class _Search:
                 return
             self.misfits.append(f"{ours} -> {theirs}: {decision.reason}")
         self.matches.append(Match(ours, theirs, decision, why))
-        self.left = [item for item in self.left if item is not ours]
-        self.right = [item for item in self.right if item is not theirs]
+        del self.left[str(ours)], self.right[str(theirs)]
 
     def open_left(self) -> list[Item]:
         """Unmatched reference items whose tensor isn't matched under another name either."""
         roots = {match.reference.root for match in self.matches if not match.reference.part}
-        return [item for item in self.left if item.root not in roots and item.is_promised]
+        return [i for i in self.left.values() if i.root not in roots and i.is_promised]
 
     def open_right(self) -> list[Item]:
         """Likewise, of the candidate."""
         roots = {match.candidate.root for match in self.matches if not match.candidate.part}
-        return [item for item in self.right if item.root not in roots and item.is_promised]
+        return [i for i in self.right.values() if i.root not in roots and i.is_promised]
 
 
 def _by_names(search: _Search) -> None:
@@ -121,18 +124,20 @@ def _by_names(search: _Search) -> None:
 
 
 def _by_key(search: _Search, key: Callable[[Item], object], why: str) -> None:
-    left, right = _unique(search.left, key), _unique(search.right, key)
+    left, right = _unique(search.left.values(), key), _unique(search.right.values(), key)
     for value, ours in left.items():
         theirs = right.get(value)
         if theirs is None or contradict(ours.tokens, theirs.tokens):
             continue
-        if (ours.raw, theirs.raw) != (ours.tokens, theirs.tokens) and ours.raw != theirs.raw:
-            search.accept(ours, theirs, "order in a container whose indices differ")
-        else:
-            search.accept(ours, theirs, why)
+        is_ranked = ours.raw != theirs.raw and (ours.raw, theirs.raw) != (
+            ours.tokens,
+            theirs.tokens,
+        )
+        order = "order in a container whose indices differ"
+        search.accept(ours, theirs, order if is_ranked else why)
 
 
-def _unique(items: Sequence[Item], key: Callable[[Item], object]) -> dict[object, Item]:
+def _unique(items: Iterable[Item], key: Callable[[Item], object]) -> dict[object, Item]:
     """Items by key where the key names one tensor only; the first name of tied ones."""
     found: dict[object, list[Item]] = defaultdict(list)
     for item in items:
@@ -151,14 +156,16 @@ def _by_owner(search: _Search) -> None:
     for match in search.matches:
         partners[match.reference.owner].add(match.candidate.owner)
         backwards[match.candidate.owner].add(match.reference.owner)
+    still_open: dict[tuple[str, str], list[Item]] = defaultdict(list)
+    for item in search.open_right():
+        still_open[item.owner, item.role].append(item)
     for ours in search.open_left():
-        owners = partners[ours.owner]
-        if len(owners) != 1 or not is_standard_role(ours.role):
+        if len(partners[ours.owner]) != 1 or not is_standard_role(ours.role):
             continue
-        (owner,) = owners
-        same = [i for i in search.open_right() if i.owner == owner and i.role == ours.role]
+        (owner,) = partners[ours.owner]
+        same = still_open[owner, ours.role]
         if len(same) == 1 and len(backwards[owner]) == 1:
-            search.accept(ours, same[0], "same role in a module matched by its other tensors")
+            search.accept(ours, same.pop(), "same role in a module matched by its other tensors")
 
 
 def _problems(search: _Search) -> Problems:

@@ -1,12 +1,13 @@
 """Which records of two traces are to be compared, and what is left over on either side.
 
-State follows the weight plan, activations follow the module map, everything else its key. A record is
-never paired by its values, and by its shape only to refuse.
+State follows the weight plan, activations follow the module map, everything else its key. A record
+is never paired by its values, and by its shape only to refuse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -33,6 +34,7 @@ __all__ = ["Pair", "Pairing", "module_map", "pair"]
 
 _STATE = (Kind.PARAMETER, Kind.BUFFER)
 _BY_MODULE = (Kind.ACTIVATION, Kind.GRADIENT)
+_Moment = tuple[bool, int]  # is a gradient, iteration
 _PROMISED = frozenset((Kind.INPUT, Kind.PREDICTION, Kind.METRIC, Kind.LR, Kind.LOSS))
 
 
@@ -155,7 +157,7 @@ def _structure(trace: Trace) -> Structure:
     return Structure("", modules, tuple(state.values()))
 
 
-def _is_of_state(record: TensorRecord, names: frozenset[str]) -> bool:
+def _is_of_state(record: TensorRecord, names: Container[str]) -> bool:
     kind = record.key.kind
     return kind in _STATE or (kind is Kind.GRADIENT and record.key.name in names)
 
@@ -183,13 +185,13 @@ def _names(structure: Structure) -> dict[str, str]:
 
 def _state_index(
     records: Iterable[TensorRecord], names: dict[str, str]
-) -> dict[tuple[str, bool, int], TensorRecord]:
-    """Records of parameters, buffers and their gradients by (root name, is gradient, iteration)."""
-    found: dict[tuple[str, bool, int], TensorRecord] = {}
+) -> dict[str, dict[_Moment, TensorRecord]]:
+    """Records of parameters, buffers and their gradients by root name and moment."""
+    found: dict[str, dict[_Moment, TensorRecord]] = defaultdict(dict)
     for record in records:
-        if _is_of_state(record, frozenset(names)):
-            root = names.get(record.key.name, record.key.name)
-            found.setdefault((root, record.key.kind is Kind.GRADIENT, record.key.iteration), record)
+        if _is_of_state(record, names):
+            moment = (record.key.kind is Kind.GRADIENT, record.key.iteration)
+            found[names.get(record.key.name, record.key.name)].setdefault(moment, record)
     return found
 
 
@@ -201,22 +203,22 @@ def _pair_state(
         for side, structure in zip(sides, structures, strict=True)
     )
     pairs: list[Pair] = []
-    used: tuple[set[TensorKey], set[TensorKey]] = (set(), set())
     labels: set[str] = set()
     for entry in plan.entries:
-        moments = {at[1:] for at in left if at[0] in entry.reference}
-        for moment in sorted(moments | {at[1:] for at in right if at[0] in entry.candidate}):
-            ours = [left[name, *moment] for name in entry.reference if (name, *moment) in left]
-            theirs = [right[name, *moment] for name in entry.candidate if (name, *moment) in right]
-            if (len(ours), len(theirs)) == (len(entry.reference), len(entry.candidate)):
-                pairs += _pairs_of(entry, ours, theirs, labels)
-                used[0].update(record.key for record in ours)
-                used[1].update(record.key for record in theirs)
+        ours = [left.get(name, {}) for name in entry.reference]
+        theirs = [right.get(name, {}) for name in entry.candidate]
+        shared = set.intersection(*(set(moments) for moments in (*ours, *theirs)))
+        for moment in sorted(shared):
+            records = [m[moment] for m in ours], [m[moment] for m in theirs]
+            pairs += _pairs_of(entry, *records, labels)
+    used = {id(r) for found in pairs for r in (found.reference, found.candidate, *found.others)}
+    harmless = plan.harmless()
     unpaired = [
-        _left_over(role, record, plan)
-        for role, index, keys in zip(Role, (left, right), used, strict=True)
-        for record in index.values()
-        if record.key not in keys
+        _left_over(role, record, harmless)
+        for role, index in zip(Role, (left, right), strict=True)
+        for moments in index.values()
+        for record in moments.values()
+        if id(record) not in used
     ]
     return pairs, unpaired
 
@@ -237,8 +239,8 @@ def _pairs_of(
     return pairs
 
 
-def _left_over(role: Role, record: TensorRecord, plan: WeightPlan) -> Unpaired:
-    if record.key.name in plan.harmless():
+def _left_over(role: Role, record: TensorRecord, harmless: frozenset[str]) -> Unpaired:
+    if record.key.name in harmless:
         return Unpaired(role, record.key, "the other side needs no such tensor", is_promised=False)
     reason = f"the other side recorded no counterpart of this {record.key.kind.value}"
     return Unpaired(role, record.key, reason, is_promised=True)
@@ -249,6 +251,6 @@ def _pair_inner(
 ) -> ActivationPairs:
     inner = []
     for side, structure in zip(sides, structures, strict=True):
-        names = frozenset(_names(structure))
+        names = _names(structure)
         inner.append([r for r in side if r.key.kind in _BY_MODULE and not _is_of_state(r, names)])
     return pair_activations(inner[0], inner[1], structures[0], structures[1], plan)

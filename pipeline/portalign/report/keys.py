@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from portalign.mapping.pair import Pair
-from portalign.records import Array, Kind, Precision, Step
+from portalign.records import Array, Kind, Step
 
 DUMPS = {
     Step.FORWARD: ("forward", "forward_diff.log"),
@@ -43,17 +43,16 @@ def dumps(step: Step, pairs: Sequence[Pair], probe: Sequence[int] = ()) -> tuple
 
     Args:
         step: which step.
-        pairs: its pairs; float64 twins are left out.
+        pairs: its pairs.
         probe: iterations whose learning rate goes to the log; the ends and quarters if empty.
     """
-    native = [p for p in pairs if p.reference.key.precision is Precision.NATIVE]
     prefix, log = DUMPS[step]
     if step is Step.LR_SCHEDULER:
-        return (Dump(prefix, log, _curve_points(native, probe)),)
-    own = {_name(p): _values(p) for p in native if p.reference.key.kind in _KINDS[step]}
+        return (Dump(prefix, log, _curve_points(pairs, probe)),)
+    own = {_name(p): _values(p) for p in pairs if p.reference.key.kind in _KINDS[step]}
     if step is not Step.METRIC:
         return (Dump(prefix, log, own),)
-    data = {_name(p): _values(p) for p in native if p.reference.key.kind is Kind.INPUT}
+    data = {_name(p): _values(p) for p in pairs if p.reference.key.kind is Kind.INPUT}
     return Dump(prefix, log, own), Dump(*DATA_DUMP, data)
 
 
