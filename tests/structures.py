@@ -1,131 +1,134 @@
-"""Structures of real models, and state in and out of them, for the mapping tests."""
+"""What the mapping tests share: real models lined up, run, and watched into traces in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from portalign.records import Array, Kind, ModuleInfo, ParameterInfo, Structure
+from portalign.frameworks import load
+from portalign.mapping.names import WeightPlan, match_state
+from portalign.mapping.weights import carry
+from portalign.records import (
+    Array,
+    Kind,
+    ParameterInfo,
+    Precision,
+    Role,
+    SideInfo,
+    Structure,
+    TensorKey,
+    TensorRecord,
+    Trace,
+)
+
+# Float32 forward passes of small models in two frameworks; a wrong layout shows at 0.1 and above.
+CLOSE = 1e-5
 
 
-def torch_structure(model: Any) -> Structure:
-    """Module tree and named state of a torch model, ties and non-persistent buffers included."""
-    import torch
-
-    state: list[ParameterInfo] = []
-    seen: dict[int, str] = {}
-    for path, module in model.named_modules():
-        known = _known(type(module), torch.nn)
-        owned = [(n, p, Kind.PARAMETER, True) for n, p in module._parameters.items()]
-        owned += [
-            (n, b, Kind.BUFFER, n not in module._non_persistent_buffers_set)
-            for n, b in module._buffers.items()
-        ]
-        for slot, tensor, kind, persistent in owned:
-            if tensor is not None:
-                dtype = str(tensor.dtype).removeprefix("torch.")
-                _add(state, seen, path, slot, known, tensor, dtype, kind, persistent)
-    modules = tuple(ModuleInfo(path, type(m).__name__) for path, m in model.named_modules())
-    return Structure("torch", modules, tuple(state))
+def framework_of(model: Any) -> Any:
+    """The verbs of the framework a model is built in."""
+    is_paddle = any(cls.__module__.startswith("paddle.") for cls in type(model).__mro__)
+    return load("paddle" if is_paddle else "torch")
 
 
-def paddle_structure(model: Any) -> Structure:
-    """Module tree and named state of a paddle model."""
-    import paddle
-
-    state: list[ParameterInfo] = []
-    seen: dict[int, str] = {}
-    layers = list(model.named_sublayers(include_self=True))
-    for path, layer in layers:
-        known = _known(type(layer), paddle.nn)
-        owned = [
-            (n, p, Kind.BUFFER if n in ("_mean", "_variance") else Kind.PARAMETER, True)
-            for n, p in layer._parameters.items()
-        ]
-        owned += [
-            (n, b, Kind.BUFFER, n not in layer._non_persistable_buffer_names_set)
-            for n, b in layer._buffers.items()
-        ]
-        for slot, tensor, kind, persistent in owned:
-            if tensor is not None:
-                dtype = str(tensor.dtype).removeprefix("paddle.")
-                _add(state, seen, path, slot, known, tensor, dtype, kind, persistent)
-    modules = tuple(ModuleInfo(path, type(layer).__name__) for path, layer in layers)
-    return Structure("paddle", modules, tuple(state))
+def structure(model: Any) -> Structure:
+    """Structure as the model's framework tells it."""
+    found: Structure = framework_of(model).structure(model)
+    return found
 
 
-def _known(cls: type, place: Any) -> str:
-    """Class name of the nearest class that the framework itself exports."""
-    for base in cls.__mro__:
-        if getattr(place, base.__name__, None) is base and base.__name__ not in ("Module", "Layer"):
-            return base.__name__
-    return cls.__name__
-
-
-def _add(
-    state: list[ParameterInfo],
-    seen: dict[int, str],
-    path: str,
-    slot: str,
-    known: str,
-    tensor: Any,
-    dtype: str,
-    kind: Kind,
-    persistent: bool,
-) -> None:
-    name = f"{path}.{slot}" if path else slot
-    state.append(
-        ParameterInfo(
-            name=name,
-            module=path,
-            slot=slot,
-            module_type=known,
-            shape=tuple(tensor.shape),
-            dtype=dtype,
-            kind=kind,
-            persistent=persistent,
-            tied_to=seen.get(id(tensor)),
-        )
-    )
-    seen.setdefault(id(tensor), name)
-
-
-def torch_values(model: Any) -> dict[str, Array]:
+def values(model: Any) -> dict[str, Array]:
     """Every parameter and buffer by name."""
-    named = [*model.named_parameters(remove_duplicate=False)]
-    named += [*model.named_buffers(remove_duplicate=False)]
-    return {name: tensor.detach().numpy().copy() for name, tensor in named}
+    framework = framework_of(model)
+    return {name: np.array(framework.numpy(t)) for name, t in framework.state(model)}
 
 
-def paddle_values(model: Any) -> dict[str, Array]:
-    """Every parameter and buffer by name, tied names too."""
-    return {name: np.asarray(tensor) for name, tensor in _paddle_tensors(model).items()}
+def line_up(
+    reference: Any,
+    candidate: Any,
+    *,
+    rename: Sequence[Sequence[str]] = (),
+    layout: Mapping[str, str] | None = None,
+) -> WeightPlan:
+    """Plan the mapping and load the reference's weights into the candidate; both in eval mode."""
+    plan = match_state(structure(reference), structure(candidate), rename=rename, layout=layout)
+    framework_of(candidate).load(candidate, carry(plan, values(reference).__getitem__))
+    for model in (reference, candidate):
+        framework_of(model).set_mode(model, "eval")
+    return plan
 
 
-def _paddle_tensors(model: Any) -> dict[str, Any]:
-    return {
-        (f"{path}.{slot}" if path else slot): tensor
-        for path, layer in model.named_sublayers(include_self=True)
-        for slot, tensor in (*layer._parameters.items(), *layer._buffers.items())
-        if tensor is not None
+def run(model: Any, *inputs: Array, **named: Array) -> Array:
+    """The first tensor that the model returns, in evaluation."""
+    framework = framework_of(model)
+    tensors = [framework.tensor(array, precision=Precision.NATIVE) for array in inputs]
+    keywords = {
+        k: framework.tensor(array, precision=Precision.NATIVE) for k, array in named.items()
     }
+    _, first = next(iter(framework.leaves(model(*tensors, **keywords))))
+    return np.array(framework.numpy(first))
 
 
-def load_paddle(model: Any, values: dict[str, Array]) -> None:
-    """Write values into a paddle model's tensors by name."""
-    tensors = _paddle_tensors(model)
-    for name, array in values.items():
-        assert tuple(tensors[name].shape) == array.shape, name
-        tensors[name].set_value(np.ascontiguousarray(array))
+def difference(reference: Any, candidate: Any, *inputs: Array, **named: Array) -> float:
+    """Greatest absolute difference of the two models' first output on the same input."""
+    ours, theirs = run(reference, *inputs, **named), run(candidate, *inputs, **named)
+    assert ours.shape == theirs.shape
+    return float(np.abs(ours - theirs).max())
 
 
-def load_torch(model: Any, values: dict[str, Array]) -> None:
-    """Write values into a torch model's tensors by name."""
-    import torch
+def pairs_of(plan: WeightPlan) -> dict[str, str]:
+    """The plan as text: reference names -> candidate names."""
+    return {"+".join(entry.reference): "+".join(entry.candidate) for entry in plan.entries}
 
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    with torch.no_grad():
-        for name, array in values.items():
-            assert tuple(tensors[name].shape) == array.shape, name
-            tensors[name].copy_(torch.from_numpy(np.array(array)))
+
+def tensors(
+    *entries: tuple[str, tuple[int, ...]], framework: str = "torch", module_type: str = "Linear"
+) -> Structure:
+    """A structure of bare parameters, for names that no model is needed for."""
+    state = []
+    for name, shape in entries:
+        module, _, slot = name.rpartition(".")
+        state.append(ParameterInfo(name, module, slot, module_type, shape, "float32"))
+    return Structure(framework, (), tuple(state))
+
+
+def trace_of(model: Any, role: Role, *inputs: Array, named: Sequence[str] = ()) -> Trace:
+    """Run a model watched and keep all it shows, its state and its outputs, natively."""
+    framework = framework_of(model)
+    found = [
+        TensorRecord(
+            TensorKey(info.kind, info.module, info.slot),
+            0,
+            np.array(framework.numpy(tensor)),
+            info.dtype,
+            info.module_type,
+        )
+        for info, (_, tensor) in zip(structure(model).state, framework.state(model), strict=True)
+        if info.tied_to is None
+    ]
+
+    def sink(kind: Kind, path: str, slot: str, call: int, tensor: Any, module_type: str) -> None:
+        array = np.array(framework.numpy(tensor))
+        key = TensorKey(kind, path, slot, call)
+        found.append(TensorRecord(key, 0, array, array.dtype.name, module_type))
+
+    arrays = [framework.tensor(array, precision=Precision.NATIVE) for array in inputs]
+    with framework.watch(model, sink):
+        leaves = list(framework.leaves(model(*arrays)))
+    for at, (slot, tensor) in enumerate(leaves):
+        key = TensorKey(Kind.OUTPUT, named[at] if named else slot)
+        array = np.array(framework.numpy(tensor))
+        found.append(TensorRecord(key, 0, array, array.dtype.name))
+    return trace(role, found, structure(model))
+
+
+def trace(role: Role, records: Sequence[TensorRecord], tree: Structure | None = None) -> Trace:
+    """A trace in memory; records are numbered in the order given."""
+    info = SideInfo(role, "", "", "", "cpu", "eval", 0, 1, "", "", structure=tree)
+    numbered = tuple(
+        TensorRecord(r.key, order, r.array, r.dtype, r.module_type)
+        for order, r in enumerate(records)
+    )
+    return Trace(folder="memory", info=info, records=numbered, is_complete=True)

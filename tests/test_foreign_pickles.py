@@ -91,7 +91,7 @@ def named(module: str, name: str) -> bytes:
         "numpy._core._internal._ctypes",
         "numpy.testing._private.utils.runstring",
         "ml_dtypes.finfo",
-        "portalign.foreign.pickled._StandIn",
+        "portalign.foreign.unpickler._StandIn",
         "torch._utils._rebuild_tensor_v2",
         "nothing.at_all",
     ],
@@ -189,7 +189,7 @@ CRAFTED: dict[str, tuple[bytes, str]] = {
         named("_codecs", "encode") + b"\x8c\1x\x8c\3hex\x86R",
         "bytes aren't written as latin1",
     ),
-    "persistent": (b"\x8c\1xQ", "outside the file"),
+    "persistent": (b"\x8c\1xQ", "its pickle is broken"),
     "extension": (b"\x82\1", "its pickle is broken"),
     "out_of_band": (b"\x97", "its pickle is broken"),
     "list_that_holds_itself": (b"]\x94h\0a", "holds too much, or holds itself"),
@@ -199,6 +199,16 @@ CRAFTED: dict[str, tuple[bytes, str]] = {
     ),
     "stack_underflow": (b"R", "its pickle is broken"),
     "vast_length": (b"\x8e" + (2**60).to_bytes(8, "little"), "its pickle is broken"),
+    "tuple_too_deep_to_hash": (b"})" + b"\x85" * 200_000 + b"K\1s", "has a tuple for a name"),
+    "dict_with_a_tuple_too_deep_to_hash": (
+        b"()" + b"\x85" * 200_000 + b"K\1d", "has a tuple for a name",
+    ),
+    "items_with_a_tuple_too_deep_to_hash": (
+        b"}()" + b"\x85" * 200_000 + b"K\1u", "has a tuple for a name",
+    ),
+    "tuple_too_deep": (b")" + b"\x85" * 200_000, "holds too much"),
+    "set": (b"\x8f", "its pickle is broken"),
+    "vast_bytearray": (b"\x96" + (2**60).to_bytes(8, "little"), "its pickle is broken"),
     "nothing": (b"", "its pickle is broken"),
 }  # fmt: skip
 

@@ -43,7 +43,7 @@ def _losses(spec: Spec, logits: Floats, labels: Any) -> list[float]:
     return values
 
 
-CASES = {
+CASES: dict[str, tuple[Spec, Floats, npt.NDArray[Any]]] = {
     "cross_entropy": (Spec("cross_entropy"), LOGITS, CLASSES_),
     "cross_entropy smoothed": (
         Spec("cross_entropy", args={"label_smoothing": 0.1}),
@@ -85,8 +85,8 @@ def test_both_sides_agree(case: str) -> None:
     # Sums of 48 terms of size 1: 48 ulps of each dtype, measured at most 2.
     first, second = _losses(spec, logits, labels)
     assert first == pytest.approx(second, rel=48 * 2.2e-16)
-    with_single = [np.float32(logits), np.float32(labels) if labels.dtype.kind == "f" else labels]
-    first, second = _losses(spec, *with_single)
+    single = labels.astype(np.float32) if labels.dtype.kind == "f" else labels
+    first, second = _losses(spec, logits.astype(np.float32), single)
     assert first == pytest.approx(second, rel=48 * 1.2e-7)
 
 
@@ -104,7 +104,19 @@ def test_label_smoothing_is_rounded_for_the_twins_only() -> None:
     }
 
     assert values[False, torch.float32] == values[True, torch.float32]
-    assert 0 < abs(values[False, torch.float64] - values[True, torch.float64]) < 1e-8
+    assert 0 < abs(values[False, torch.float64] - values[True, torch.float64]) < 1e-6
+
+
+def test_smoothing_rounded_for_the_twins_still_leaves_ignored_labels_out() -> None:
+    spec = Spec("cross_entropy", args={"label_smoothing": 0.1, "ignore_index": 2})
+    batch = {"labels": torch.tensor(CLASSES_)}
+
+    plain, rounded = (
+        float(torch_losses.loss(spec, {}, round_scalars=rounds)(torch.tensor(LOGITS), batch))
+        for rounds in (False, True)
+    )
+
+    assert plain == pytest.approx(rounded, rel=1e-6)  # float32 label rows: 12 ulps
 
 
 def test_ignored_labels_count_in_paddles_mean_and_not_in_torchs() -> None:

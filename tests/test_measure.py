@@ -1,4 +1,4 @@
-"""`measure` against plain numpy float64 expressions, over dtypes, layouts, chunk sizes and special values."""
+"""`measure` against plain numpy in float64: dtypes, layouts, chunk sizes and special values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _pair(dtype: object, shape: tuple[int, ...] = (300, 70), noise: float = 1e-2
 
 
 def _ordered(array: np.ndarray) -> np.ndarray:
-    """Floats as integers in the order of the floats, -0 and 0 alike: the ULP oracle, Python integers."""
+    """Floats as Python integers in their order, -0 and 0 alike: the ULP oracle."""
     bits = array.view({2: np.int16, 4: np.int32, 8: np.int64}[array.itemsize])
     least = int(np.iinfo(bits.dtype).min)
     flat = [int(bit) if bit >= 0 else least - int(bit) for bit in bits.reshape(-1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,9 @@ def _half_cosine(step: int, n_cycles: float = 0.5) -> float:
     return max(0.0, 0.5 * (1 + math.cos(math.pi * n_cycles * 2 * (step - 10) / 50)))
 
 
-CURVES = {  # name -> (arguments, the LR factor it should have)
+CURVES: dict[
+    str, tuple[dict[str, Any], Callable[[int], float]]
+] = {  # name -> (arguments, the LR factor it should have)
     "constant": ({"total": 60}, lambda i: 1.0),
     "linear_warmup": (
         {"warmup": 10, "total": 60, "probe": [10, 50]},

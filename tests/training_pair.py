@@ -29,6 +29,7 @@ from portalign.request import Spec
 
 VOCABULARY, WIDTH, CLASSES = 11, 6, 3
 EPS = 2.0**-17  # a norm eps that float32 holds exactly: what is left to differ is the optimizer's
+__all__ = ["build_trainer", "distance", "models", "paddle", "state", "to_numpy", "torch", "train"]
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -147,3 +148,18 @@ def state(model: Any) -> Arrays:
     if isinstance(model, PaddleModel):
         return {n: a.T if a.ndim == 2 and "embed" not in n else a for n, a in arrays.items()}
     return arrays
+
+
+def distance(first: Any, second: Any) -> float:
+    """Greatest difference between the parameters of two models of the same names."""
+    reference, candidate = state(first), state(second)
+    assert list(reference) == list(candidate)
+    return max(float(np.abs(reference[name] - candidate[name]).max()) for name in reference)
+
+
+def build_trainer(side: Any, model: Any, optimizer: Spec) -> Trainer:
+    """A native trainer without scheduler; own functions read ``settings["lr"]``, 0.1."""
+    trainer: Trainer = side.trainer(
+        model, optimizer, None, settings={"lr": 0.1}, precision=Precision.NATIVE
+    )
+    return trainer

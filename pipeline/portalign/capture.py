@@ -1,4 +1,4 @@
-"""Entry of the child process that runs one side: ``python -m portalign.capture REQUEST.json``.
+"""Entry of the child process that runs one side: ``python -m portalign.capture REQUEST.json ...``.
 
 Everything it learns goes to the side's trace; an error goes to ``error.json`` beside it as plain data, so
 that the parent can show it without a traceback. Needs the side's framework, numpy and safetensors only.
@@ -10,18 +10,21 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from portalign import frameworks
 from portalign.errors import CaptureError, ErrorFacts, PortalignError
-from portalign.records import Step
+from portalign.frameworks.base import Model
+from portalign.records import Role, Step
 from portalign.request import CaptureRequest
-from portalign.stages import backward, forward, lr_scheduler, metric
+from portalign.stages import backward, forward, graft, lr_scheduler, metric
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session
 from portalign.store import TraceWriter
 
-_STAGES = {
+_STAGES: dict[Step, Callable[[Session], Model | None]] = {
     Step.FORWARD: forward.run,
     Step.METRIC: metric.run,
     Step.LR_SCHEDULER: lr_scheduler.run,
@@ -40,8 +43,10 @@ def run_side(request: CaptureRequest) -> None:
     )
     session.seconds["import"] = time.perf_counter() - start
     with session.timed("total"):
-        _STAGES[request.step](session)
+        model = _STAGES[request.step](session)
     writer.finish(session.info())
+    if model is not None and request.role is Role.CANDIDATE:
+        graft.run(session, model)
 
 
 def error_file(request: CaptureRequest) -> Path:
@@ -50,18 +55,29 @@ def error_file(request: CaptureRequest) -> Path:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the request in the named file. Returns the exit code: 0 done, 2 failed."""
-    request = CaptureRequest.from_json(Path(arguments[0]).read_text(encoding="utf-8"))
+    """Run the requests in the named files, one after the other: importing a framework is the dear part.
+
+    Returns:
+        The exit code: 0 all done, 2 at least one failed; the others are run all the same.
+    """
+    codes = [_run_file(Path(name)) for name in arguments]
+    return max(codes, default=2)
+
+
+def _run_file(path: Path) -> int:
+    request = CaptureRequest.from_json(path.read_text(encoding="utf-8"))
     try:
         run_side(request)
-    except Exception as err:  # the edge of the process: whatever happened becomes facts
-        traceback.print_exc()
-        error_file(request).write_text(json.dumps(_facts(err, request)), encoding="utf-8")
+    except (Exception, SystemExit) as err:  # the edge of the process: whatever happened is told
+        with suppress(OSError):  # the disk may be what is full
+            error_file(request).write_text(json.dumps(_facts(err, request)), encoding="utf-8")
+        with suppress(OSError):
+            traceback.print_exc()
         return 2
     return 0
 
 
-def _facts(err: Exception, request: CaptureRequest) -> ErrorFacts:
+def _facts(err: BaseException, request: CaptureRequest) -> ErrorFacts:
     if not isinstance(err, PortalignError):
         at = traceback.extract_tb(err.__traceback__)[-1]
         err = CaptureError(

@@ -23,7 +23,7 @@ from portalign.report.document import Document, run_document, step_document
 from portalign.report.text import render
 from portalign.results import Outcome
 from portalign.runner import judge_again, run_step
-from portalign.terminal import Progress, stop
+from portalign.terminal import Progress, edge
 
 DEFAULT_PORT = "bert"
 
@@ -156,12 +156,13 @@ def _steps(
         if is_all and (missing := port.missing(each)):
             console.print(f"{port.name} {each.value}: left out, the port file has no {missing[0]}")
             continue
-        try:
-            outcome = _one_step(port, each, port_name, logs, console, rejudge=rejudge)
-        except PortalignError as err:
-            if not is_all:
-                stop(err, _errors(), debug=debug)
-            _errors().print(f"portalign: {err}", markup=False, highlight=False, soft_wrap=True)
+        with edge(_errors(), debug=debug):
+            try:
+                outcome = _one_step(port, each, port_name, logs, console, rejudge=rejudge)
+            except PortalignError as err:
+                if not is_all:
+                    raise
+                _errors().print(f"portalign: {err}", markup=False, highlight=False, soft_wrap=True)
     return outcome
 
 
@@ -192,13 +193,11 @@ def _check(
 ) -> Outcome:
     port = _load(port_name, overrides, debug=debug)
     folder = logs / port.name
-    try:
+    with edge(_errors(), debug=debug):
         result = gather(folder)
         if folder.is_dir():
             write_summary(result, folder)
-    except PortalignError as err:
-        stop(err, _errors(), debug=debug)
-    _show(run_document(result), console, folder)
+        _show(run_document(result), console, folder)
     return result.outcome
 
 
@@ -212,10 +211,8 @@ def _show(document: Document, console: Console, folder: Path) -> None:
 
 
 def _load(port_name: str, overrides: list[str] | None, *, debug: bool) -> Port:
-    try:
+    with edge(_errors(), debug=debug):
         return load_port(port_name, overrides or [])
-    except PortalignError as err:
-        stop(err, _errors(), debug=debug)
 
 
 def _end(outcome: Outcome) -> NoReturn:

@@ -6,7 +6,7 @@ A folder that was captured elsewhere, or weeks ago, is concluded the same way as
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,22 +15,22 @@ import numpy as np
 
 from portalign.compare.curves import compare_curve
 from portalign.compare.doubts import doubts
+from portalign.compare.grafts import compare_grafted, origins, with_grafts
 from portalign.compare.locate import locate
 from portalign.compare.pairs import compare, overall
-from portalign.compare.tolerance import typical_norm
+from portalign.compare.scales import Scales
 from portalign.config import Port
 from portalign.errors import TraceError
 from portalign.mapping.names import match_state
 from portalign.mapping.pair import Pair, Pairing, pair
 from portalign.mapping.weights import WeightPlan
-from portalign.records import Kind, Precision, Role, SideInfo, Step, Structure, Trace
+from portalign.records import Kind, Precision, Role, SideInfo, Step, Structure, TensorRecord, Trace
 from portalign.results import Comparison, Divergence, Outcome, StepReport, Verdict
 from portalign.store import read_trace
 
 SCHEMA = 1
-_WEIGHTS = "weights"
+_WEIGHTS, GRAFT = "weights", "graft"
 _CURVES = (Kind.LR, Kind.METRIC)
-_CAN_VANISH = (Kind.GRADIENT, Kind.PARAMETER, Kind.BUFFER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     plan = _plan(port, reference, candidate)
     pairing = pair(reference, candidate, plan, outputs=port.outputs)
     comparisons = tuple(_comparisons(pairing))
-    divergence = locate(comparisons)
+    divergence = _divergence(folder, comparisons, pairing, reference)
     reservations = doubts(port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate))
     outcome = overall(comparisons, pairing.unpaired)
     if outcome is Outcome.PASS and reservations:
@@ -107,8 +107,13 @@ def _trace(folder: Path, role: Role) -> Trace:
     if not weights.is_dir():
         return trace
     state = read_trace(weights).records
-    later = (replace(record, order=record.order + len(state)) for record in trace.records)
+    later = (_shifted(record, len(state)) for record in trace.records)
     return replace(trace, records=(*state, *later))
+
+
+def _shifted(record: TensorRecord, n_before: int) -> TensorRecord:
+    alias = None if record.alias_of is None else record.alias_of + n_before
+    return replace(record, order=record.order + n_before, alias_of=alias)
 
 
 def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
@@ -120,8 +125,19 @@ def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
     return match_state(left, right, rename=weights["rename"], layout=weights["layout"])
 
 
+def _divergence(
+    folder: Path, comparisons: tuple[Comparison, ...], pairing: Pairing, reference: Trace
+) -> Divergence:
+    """Where it begins: by the grafted pass where there was one, else by what came first."""
+    found = locate(comparisons)
+    if not (folder / GRAFT).is_dir() or found.first is None:
+        return found
+    grafted = compare_grafted(pairing, read_trace(folder / GRAFT))
+    return with_grafts(found, comparisons, origins(grafted, reference))
+
+
 def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
-    scales = _scales(pairing.pairs)
+    scales = Scales(pairing.pairs)
     for order, each in enumerate(pairing.pairs):
         key = each.reference.key
         if key.kind in _CURVES:
@@ -143,7 +159,7 @@ def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
             label=each.label,
             how_paired=each.how,
             twins=(twin.reference.array, twin.candidate_values()) if twin else None,
-            scale=scales.get(_group(each), 0.0) if key.kind in _CAN_VANISH else 0.0,
+            scale=scales.of(each),
             is_free_running=_is_free_running(each),
             module_type=each.reference.module_type,
             order=order,
@@ -153,21 +169,6 @@ def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
 def _is_free_running(each: Pair) -> bool:
     """After the first update both sides run on weights of their own, and rounding is amplified."""
     return each.reference.key.iteration > 0 and each.reference.key.kind is not Kind.INPUT
-
-
-def _group(each: Pair) -> tuple[Kind, int, int]:
-    key = each.reference.key
-    return key.kind, each.reference.array.size, key.iteration
-
-
-def _scales(pairs: Sequence[Pair]) -> Mapping[tuple[Kind, int, int], float]:
-    """Typical norm of like tensors: same kind, size and iteration."""
-    norms: dict[tuple[Kind, int, int], list[float]] = defaultdict(list)
-    for each in pairs:
-        if each.reference.key.kind in _CAN_VANISH and each.reference.array.dtype.kind not in "iub":
-            values = each.reference.array.astype(np.float64, copy=False)
-            norms[_group(each)].append(float(np.linalg.norm(values)))
-    return {group: typical_norm(values) for group, values in norms.items()}
 
 
 def _infos(reference: Trace, candidate: Trace) -> tuple[SideInfo, ...]:

@@ -73,7 +73,7 @@ def call_function(reference: str, *arguments: object) -> Any:
         raise CaptureError(
             f"{reference} raised {_describe(err)}",
             why="portalign needs what it returns",
-            do="run that function by itself, or read its traceback with --debug",
+            do="call that function by itself to see its whole traceback",
         ) from err
 
 

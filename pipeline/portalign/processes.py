@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,10 @@ from portalign.capture import error_file
 from portalign.errors import CaptureError, PortalignError, error_from_facts
 from portalign.records import Role
 from portalign.request import CaptureRequest
+from portalign.store.layout import MANIFEST
 
 _POLL_SECONDS = 0.05
+_LOW_DISK_BYTES = 2**20  # less than this and a side can't even write down what went wrong
 _PACKAGE_PARENT = Path(__file__).resolve().parents[1]
 
 
@@ -69,13 +73,13 @@ def run_sides(sides: tuple[Side, ...], on_beat: Callable[[Beat], None]) -> None:
                 if code is None:
                     continue
                 del running[side.request.role]
-                if code != 0:
+                if code != 0 or not (side.request.side_folder() / MANIFEST).is_file():
+                    _end(process)  # what it started itself may live on
                     raise _failure(side, code)
             time.sleep(_POLL_SECONDS)
     finally:
         for process in running.values():
-            process.kill()
-            process.wait()
+            _end(process)
 
 
 def log_file(request: CaptureRequest) -> Path:
@@ -84,24 +88,40 @@ def log_file(request: CaptureRequest) -> Path:
 
 
 def _start(side: Side) -> subprocess.Popen[bytes]:
+    """Start a side as the head of a process group of its own, so that it can be ended with all it started."""
     order = Path(side.request.folder) / f"{side.request.role.value}.request.json"
-    order.write_text(side.request.to_json(), encoding="utf-8")
     command = [side.python, "-m", "portalign.capture", str(order)]
     try:
-        with log_file(side.request).open("wb") as log:
+        order.write_text(side.request.to_json(), encoding="utf-8")
+        log = log_file(side.request).open("wb")
+    except OSError as err:
+        raise CaptureError(
+            f"{err.filename or order} can't be written: {err.strerror}",
+            why="a side takes its order from there",
+            do="make room, or name another folder with --logs",
+        ) from err
+    try:
+        with log:
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=_environment(side.request.threads, os.environ),
+                start_new_session=True,
             )
     except OSError as err:
         raise CaptureError(
-            f"{side.python} can't be started: {err}",
+            f"{side.python} can't be started: {err.strerror or err}",
             why=f"the {side.request.role.value} runs in it",
             do="correct `python:` in the port file",
         ) from err
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # nothing of its group is left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _environment(threads: int, base: Mapping[str, str]) -> dict[str, str]:
@@ -127,21 +147,26 @@ def _captured(side: Side) -> int:
 
 def _failure(side: Side, code: int) -> PortalignError:
     request, log = side.request, log_file(side.request)
-    if error_file(request).is_file():
-        facts = json.loads(error_file(request).read_text(encoding="utf-8"))
-        return error_from_facts(facts)
-    if code < 0:
-        name = signal.Signals(-code).name
+    with suppress(OSError, ValueError, KeyError):  # absent, or cut off by a full disk
+        return error_from_facts(json.loads(error_file(request).read_text(encoding="utf-8")))
+    if code > 128 or code < 0:  # a wrapper script passes the death of its child on as 128 + signal
+        number = code - 128 if code > 0 else -code
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         return CaptureError(
             f"the {request.role.value}'s process was ended by {name}",
             why="its trace is incomplete, and an incomplete trace proves nothing",
             do="if memory ran out (SIGKILL), try `--set parallel=off` or `--set twin=off`; then run the step again",
         )
     tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    free = shutil.disk_usage(log.parent).free
     return CaptureError(
-        f"the {request.role.value}'s process ended with code {code}: {' '.join(tail) or 'it printed nothing'}",
-        why="its trace is incomplete, and an incomplete trace proves nothing",
-        do=f"read {log.name} in the step's folder, mend the port, and run the step again",
+        f"the {request.role.value}'s process ended with code {code} and left no complete trace: "
+        f"{' '.join(tail) or 'it printed nothing'}",
+        why="an incomplete trace proves nothing",
+        do=f"check `python:` of the {request.role.value}, which must be a Python with its framework, numpy "
+        f"and safetensors, and read {log.name} in the step's folder"
+        if free > _LOW_DISK_BYTES
+        else f"make room: {free} bytes are free on the disk of {log.parent}",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def run_step(
         _keep_failed(running, port_folder / f"{step.value}{FAILED_SUFFIX}", err)
         raise
     except KeyboardInterrupt:
-        _move(running, port_folder / f"{step.value}{FAILED_SUFFIX}")
+        with suppress(OSError):
+            _move(running, port_folder / f"{step.value}{FAILED_SUFFIX}")
         raise
     _settle(port_folder, step, running)
     return report

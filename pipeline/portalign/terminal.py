@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import NoReturn, final
 
@@ -47,6 +51,26 @@ class Progress:
         self._status.update(Text(f"{self._title}: {', '.join(sides)}"))
 
 
+@contextmanager
+def edge(console: Console, *, debug: bool) -> Iterator[None]:
+    """Whatever goes wrong inside ends with a message and exit code 2: 1 means that the sides differ."""
+    former = signal.getsignal(signal.SIGTERM)
+    is_main = threading.current_thread() is threading.main_thread()  # others may not set handlers
+    try:
+        if is_main:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        yield
+    except PortalignError as err:
+        stop(err, console, debug=debug)
+    except KeyboardInterrupt as err:
+        stop(_interrupted(err), console, debug=debug)
+    except Exception as err:
+        stop(_unforeseen(err), console, debug=debug)
+    finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, former)
+
+
 def stop(error: PortalignError, console: Console, *, debug: bool) -> NoReturn:
     """Print an error and end with exit code 2."""
     if debug:
@@ -54,6 +78,27 @@ def stop(error: PortalignError, console: Console, *, debug: bool) -> NoReturn:
         console.print(Text("".join(trace)), soft_wrap=True)
     console.print(Text(f"portalign: {error}"), soft_wrap=True)
     raise SystemExit(2)
+
+
+def _interrupted(cause: KeyboardInterrupt) -> PortalignError:
+    error = PortalignError(
+        "interrupted",
+        why="the step did not end; results of earlier runs are as they were",
+        do="run the step again",
+    )
+    error.__cause__ = cause
+    return error
+
+
+def _unforeseen(cause: Exception) -> PortalignError:
+    at = traceback.extract_tb(cause.__traceback__)[-1]
+    error = PortalignError(
+        f"{type(cause).__name__}: {cause} ({at.filename}, line {at.lineno})",
+        why="portalign did not foresee this, so nothing can be concluded",
+        do="run again with --debug, and report what it prints",
+    )
+    error.__cause__ = cause
+    return error
 
 
 def _said(beat: Beat) -> str:

@@ -1,5 +1,6 @@
-"""The one comparison core: `measure` -> `tolerance` -> `judge` -> `locate`, pure functions on numpy arrays.
+"""The one comparison core: `measure` -> `tolerance` -> `judge` -> `locate`, pure numpy.
 
-`chunks` cuts a pair of arrays into cache-sized pieces and `kernels` takes the numbers of one piece;
-`files` applies the whole to two dumps. Nothing here imports a framework or touches the terminal.
+`chunks` cuts a pair of arrays into cache-sized pieces, `kernels` takes the numbers of one piece,
+`pairs` joins the first three, and `files` applies the whole to two dumps. Nothing here imports a
+framework or touches the terminal.
 """

@@ -1,16 +1,17 @@
-"""Cut a pair of arrays into cache-sized pieces that are flat, contiguous, aligned and native-endian.
+"""Cut a pair of arrays into cache-sized pieces: flat, contiguous, aligned and native-endian.
 
-Contiguous arrays are cut without a copy, any other layout is copied tile by tile. Pages of read-only
-memory maps are handed back behind the pass, so that comparing huge dumps keeps memory small.
+Contiguous arrays are cut without a copy, any other layout is copied tile by tile. Pages of
+read-only memory maps are handed back behind the pass, so that comparing huge dumps keeps memory
+small.
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from math import isqrt, prod
-from typing import NamedTuple
+from typing import NamedTuple, SupportsInt
 
 import numpy as np
 
@@ -25,12 +26,12 @@ class Chunk(NamedTuple):
 
     Attributes:
         reference, candidate: ``[n]`` views or copies, element by element the same places.
-        index: turns a position in the piece into an index of the whole array.
+        locate: turns a position in the piece into an index of the whole array.
     """
 
     reference: Array
     candidate: Array
-    index: Callable[[int], tuple[int, ...]]
+    locate: Callable[[int], tuple[int, ...]]
 
 
 def chunks(reference: Array, candidate: Array, *, n_elements: int) -> Iterator[Chunk]:
@@ -56,8 +57,8 @@ def chunks(reference: Array, candidate: Array, *, n_elements: int) -> Iterator[C
 def release(array: Array) -> None:
     """Give the whole pages of a read-only memory map behind `array` back to the system.
 
-    The values stay what they are: a later access reads them again from the file. Arrays that are not
-    mapped, or mapped for writing, are left alone.
+    The values stay what they are: a later access reads them again from the file. Arrays that are
+    not mapped, or mapped for writing, are left alone.
     """
     base: object = array
     while isinstance(base, np.ndarray):
@@ -80,9 +81,7 @@ def release(array: Array) -> None:
         base.madvise(_DROP, start, stop - start)
 
 
-def _flat(
-    pair: tuple[Array, Array], axes: tuple[int, ...], n_elements: int
-) -> Iterator[Chunk]:
+def _flat(pair: tuple[Array, Array], axes: tuple[int, ...], n_elements: int) -> Iterator[Chunk]:
     shape = pair[0].shape
     flat = tuple(array.reshape(-1) for array in pair)
     buffers = tuple(_buffer(array, min(n_elements, array.size)) for array in flat)
@@ -100,9 +99,7 @@ def _flat(
         yield Chunk(pieces[0], pieces[1], index)
 
 
-def _tiles(
-    pair: tuple[Array, Array], axes: tuple[int, ...], n_elements: int
-) -> Iterator[Chunk]:
+def _tiles(pair: tuple[Array, Array], axes: tuple[int, ...], n_elements: int) -> Iterator[Chunk]:
     shape = pair[0].shape
     edges = _tile(pair, n_elements)
     buffers = tuple(_buffer(array, prod(edges)) for array in pair)
@@ -122,7 +119,7 @@ def _tiles(
 
 
 def _tile(pair: tuple[Array, Array], n_elements: int) -> list[int]:
-    """Edges of a block in which both arrays have runs of neighbouring bytes, as square as needed."""
+    """Edges of a block in which both arrays have runs of neighbouring bytes."""
     shape = pair[0].shape
     by_speed = [
         sorted(range(len(shape)), key=lambda axis: (shape[axis] == 1, abs(array.strides[axis])))
@@ -150,9 +147,9 @@ def _copy(view: Array, buffer: Array) -> Array:
     return piece
 
 
-def _restore(place: object, axes: tuple[int, ...]) -> tuple[int, ...]:
+def _restore(place: Iterable[SupportsInt], axes: tuple[int, ...]) -> tuple[int, ...]:
     """Undo the permutation of axes of an index."""
     index = [0] * len(axes)
-    for axis, at in zip(axes, tuple(place), strict=True):  # type: ignore[arg-type]  # ints of any kind
+    for axis, at in zip(axes, place, strict=True):
         index[axis] = int(at)
     return tuple(index)

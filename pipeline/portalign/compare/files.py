@@ -10,7 +10,7 @@ from pathlib import Path
 from portalign.compare.pairs import compare
 from portalign.compare.tolerance import for_dtypes
 from portalign.foreign import read_arrays
-from portalign.records import Kind, Role, TensorKey
+from portalign.records import Array, Kind, Role, TensorKey
 from portalign.results import Comparison, Unpaired
 
 
@@ -25,11 +25,14 @@ def compare_files(
         relative: relative Frobenius tolerance for floats, instead of the measured one per dtype.
 
     Returns:
-        Comparisons in the reference's order, and what stands on one side only, which keeps the whole
-        from passing. `pairs.overall` tells the outcome: INCONCLUSIVE if nothing was compared.
+        Comparisons in the reference's order, and what stands on one side only, which keeps the
+        whole from passing. `pairs.overall` tells the outcome: INCONCLUSIVE if nothing was compared.
 
     Raises:
         InputError: a file can't be read.
+
+    Shapes must be equal, with one exception: a scalar that the other side holds as ``(1,)``, as
+    older frameworks write a loss, is compared as a scalar.
     """
     arrays = [read_arrays(path) for path in (reference, candidate)]
     keys = [{name: TensorKey(Kind.OUTPUT, name) for name in side} for side in arrays]
@@ -37,13 +40,15 @@ def compare_files(
     for order, (name, array) in enumerate(arrays[0].items()):
         if name not in arrays[1]:
             continue
-        other = arrays[1][name]
+        other = _as_scalar_like(array, arrays[1][name])
         tolerance = for_dtypes(array.dtype.name, other.dtype.name, relative=relative)
         comparisons.append(
             compare(array, other, key=keys[0][name], tolerance=tolerance, label=name, order=order)
         )
     unpaired = [
-        Unpaired(role.value, key, f"the {missing.value} has no array of this name", is_promised=True)
+        Unpaired(
+            role.value, key, f"the {missing.value} has no array of this name", is_promised=True
+        )
         for role, missing, own, others in (
             (Role.REFERENCE, Role.CANDIDATE, keys[0], keys[1]),
             (Role.CANDIDATE, Role.REFERENCE, keys[1], keys[0]),
@@ -52,3 +57,10 @@ def compare_files(
         if name not in others
     ]
     return tuple(comparisons), tuple(unpaired)
+
+
+def _as_scalar_like(reference: Array, candidate: Array) -> Array:
+    """The candidate, as a scalar or ``(1,)`` like the reference: one element pairs one way."""
+    if {reference.shape, candidate.shape} == {(), (1,)}:
+        return candidate.reshape(reference.shape)
+    return candidate

@@ -1,4 +1,4 @@
-"""Judge one pair from its measurements: which of the verdicts, on what basis, with which share of the allowance.
+"""Judge one pair from its measurements: verdict, basis, and the used share of the allowance.
 
 Every condition is phrased so that it must hold to pass, so NaN fails. The order of the rules is the
 order of the functions below: structure, exactness, twins, tolerance.
@@ -13,6 +13,7 @@ from portalign.compare.measure import dtype_family
 from portalign.compare.tolerance import (
     FLOOR_EPS,
     ROUNDING_RATIO,
+    SCALAR_EPS,
     TWIN_RELATIVE,
     TWIN_SCALE,
     epsilon,
@@ -46,8 +47,9 @@ def judge(
 
     Args:
         native: the pair as it ran.
-        twin: the same pair lifted to float64 on both sides, or None. A twin that isn't float64 on both
-            sides, or whose reference holds NaN, can't decide: the tolerance does, and the reason says so.
+        twin: the same pair lifted to float64 on both sides, or None. A twin that isn't float64 on
+            both sides, or whose reference holds NaN, can't decide: the tolerance does, and the
+            reason says so.
         own_reference: Frobenius norm of the reference's distance to its own twin.
         own_candidate: likewise for the candidate. Without both the twins alone can't explain the
             native difference, and the tolerance bounds it.
@@ -86,7 +88,8 @@ def _structure(pair: Measurement, what: str) -> Judgement | None:
         )
     if families[0] != families[1]:
         return _failed(
-            f"{what}dtypes are of different kinds: {pair.dtype_reference} against {pair.dtype_candidate}."
+            f"{what}dtypes are of different kinds: {pair.dtype_reference} against "
+            f"{pair.dtype_candidate}."
         )
     if pair.n_elements == 0:
         return _undecided(f"The {what}arrays are empty, so nothing was compared.")
@@ -95,17 +98,17 @@ def _structure(pair: Measurement, what: str) -> Judgement | None:
             f"The {what}reference itself holds NaN in {pair.n_nan_reference} of {pair.n_elements} "
             "elements: it can't be the measure of anything."
         )
-    if not pair.n_nonfinite_mismatched == 0:
+    if pair.n_nonfinite_mismatched != 0:
         return _failed(
-            f"{pair.n_nonfinite_mismatched} of {pair.n_elements} {what}elements are NaN or infinite on "
-            f"one side only, first at {list(pair.worst_index)}: {pair.worst_reference:g} against "
-            f"{pair.worst_candidate:g}."
+            f"{pair.n_nonfinite_mismatched} of {pair.n_elements} {what}elements are NaN or "
+            f"infinite on one side only, first at {list(pair.worst_index)}: "
+            f"{pair.worst_reference:g} against {pair.worst_candidate:g}."
         )
     return None
 
 
 def _twins(native: Measurement, twin: Measurement, scale: float) -> Judgement | None:
-    """Float64 twins that differ: the mathematics is not the same, whatever the native pair shows."""
+    """Float64 twins that differ: not the same mathematics, whatever the native pair shows."""
     allowed = TWIN_RELATIVE * twin.norm_reference + TWIN_SCALE * scale
     if dtype_family(twin.dtype_reference) in ("int", "bool"):
         allowed = 0.0
@@ -122,8 +125,8 @@ def _twins(native: Measurement, twin: Measurement, scale: float) -> Judgement | 
         Outcome.FAIL,
         allowed,
         _share(twin.norm_difference, allowed),
-        f"In float64 the two sides differ by {twin.rel_frobenius:.2g} relative, where rounding leaves "
-        f"at most {TWIN_RELATIVE:g}{hidden}: not the same mathematics. {_worst(twin)}",
+        f"In float64 the two sides differ by {twin.rel_frobenius:.2g} relative, where rounding "
+        f"leaves at most {TWIN_RELATIVE:g}{hidden}: not the same mathematics. {_worst(twin)}",
     )
 
 
@@ -149,8 +152,8 @@ def _unequal_integers(native: Measurement) -> Judgement:
         Outcome.FAIL,
         0.0,
         math.inf,
-        f"{native.n_mismatched} of {native.n_elements} {native.dtype_reference} elements differ, and "
-        f"integers and bools must be equal. {_worst(native)}",
+        f"{native.n_mismatched} of {native.n_elements} {native.dtype_reference} elements differ, "
+        f"and integers and bools must be equal. {_worst(native)}",
     )
 
 
@@ -165,7 +168,8 @@ def _rounding(
     """The twins agree: is the native difference what each side loses to its own twin?"""
     eps = epsilon(native.dtype_reference, native.dtype_candidate)
     own = (max if is_free_running else min)(own_reference, own_candidate)
-    floor = FLOOR_EPS * eps * (native.norm_reference + scale)
+    n_eps = SCALAR_EPS if native.n_elements == 1 else FLOOR_EPS
+    floor = n_eps * eps * (native.norm_reference + scale)
     if native.dtype_reference == native.dtype_candidate == "float64":
         floor = TWIN_RELATIVE * twin.norm_reference + TWIN_SCALE * scale
     allowed = ROUNDING_RATIO * own + floor
@@ -185,7 +189,9 @@ def _rounding(
         ("candidate", own_candidate, own_reference),
         key=lambda side: side[1],
     )
-    times = f"{more / less:.3g} times" if less > 0 else "and the other side nothing, so far more than"
+    times = (
+        f"{more / less:.3g} times" if less > 0 else "and the other side nothing, so far more than"
+    )
     return Judgement(
         Verdict.PRECISION,
         Basis.TWINS,
@@ -206,9 +212,7 @@ def _within(native: Measurement, tolerance: Tolerance, note: str) -> Judgement:
         f"{tolerance.relative:g} ({tolerance.source})"
     )
     if native.norm_difference <= allowed:
-        return Judgement(
-            Verdict.CLOSE, Basis.TOLERANCE, Outcome.PASS, allowed, used, f"{text}."
-        )
+        return Judgement(Verdict.CLOSE, Basis.TOLERANCE, Outcome.PASS, allowed, used, f"{text}.")
     return Judgement(
         Verdict.DIVERGENT,
         Basis.TOLERANCE,
@@ -238,8 +242,8 @@ def _why_not(twin: Measurement | None) -> str:
     if twin.n_nan_reference:
         return "The reference's float64 twin holds NaN, so a tolerance decides. "
     return (
-        f"The float64 twin stayed behind ({twin.dtype_reference} against {twin.dtype_candidate}), so a "
-        "tolerance decides. "
+        f"The float64 twin stayed behind ({twin.dtype_reference} against {twin.dtype_candidate}), "
+        "so a tolerance decides. "
     )
 
 

@@ -60,7 +60,7 @@ class Bits(NamedTuple):
 
 
 def bits_of(reference: Array, candidate: Array) -> Bits | None:
-    """View both chunks as integers of the coarser of their dtypes; None if a dtype has no spacing."""
+    """View both chunks as integers of the coarser dtype; None if a dtype has no known spacing."""
     spacing = _spacing(reference.dtype, candidate.dtype)
     if spacing is None:
         return None
@@ -84,14 +84,12 @@ def _spacing(
     return coarser, np.dtype(f"i{coarser.itemsize}"), MANTISSA_BITS[coarser.name]
 
 
-def float_part(
-    reference: Array, candidate: Array, *, above: float, scratch: Numbers
-) -> Part:
+def float_part(reference: Array, candidate: Array, *, above: float, scratch: Numbers) -> Part:
     """Measure floats of any dtype.
 
     Args:
         above: greatest difference so far; only a greater one is located.
-        scratch: at least n float64, overwritten.
+        scratch: at least n + n / 8 + 1 float64, overwritten: the difference and a mask.
     """
     bits = bits_of(reference, candidate)
     is_same = reference.dtype == candidate.dtype
@@ -100,7 +98,9 @@ def float_part(
         part = _finite(single[0], single[1], bits, is_same, above, scratch)
         if part is not None:
             return part
-    double: list[Numbers] = [array.astype(np.float64, copy=False) for array in (reference, candidate)]
+    double: list[Numbers] = [
+        array.astype(np.float64, copy=False) for array in (reference, candidate)
+    ]
     part = _finite(double[0], double[1], bits, is_same, above, scratch)
     return part or careful_part(double[0], double[1], bits=bits)
 
@@ -119,6 +119,7 @@ def _finite(
             max_abs_reference=max_reference, max_ulp=0.0,
         )  # fmt: skip
     d = np.subtract(a, b, out=scratch.view(a.dtype)[: a.size])
+    mask = scratch[-(a.size // 8 + 1) :].view(np.bool_)[: a.size]
     np.abs(d, out=d)
     squares_a, squares_b, squares_d, sum_abs = _sums((a, a), (b, b), (d, d), (d, None))
     if not (_is_safe(squares_a, a) and _is_safe(squares_b, b) and _is_safe(squares_d, d)):
@@ -133,7 +134,8 @@ def _finite(
     return Part(
         a.size, abs(worst[0] - worst[1]), place, worst[0], worst[1],
         sum_abs, squares_d, squares_a, squares_b, max_reference, ulp,
-        n_mismatched=int(np.count_nonzero(a != b)), n_sign_flips=n_flips, is_equal=False,
+        n_mismatched=int(np.count_nonzero(np.not_equal(a, b, out=mask))),
+        n_sign_flips=n_flips, is_equal=False,
     )  # fmt: skip
 
 
@@ -178,11 +180,12 @@ def integer_part(reference: Array, candidate: Array, *, above: float) -> Part:
     place = int(magnitude.argmax())
     largest = float(magnitude[place])
     floats = [x.astype(np.float64) for x in (magnitude, a, b)]
-    flips = ((a < 0) & (b > 0)) | ((a > 0) & (b < 0))
+    squares = _sums(*((x, x) for x in floats))
     return Part(
         int(a.size), largest, place if largest > above else None, float(a[place]), float(b[place]),
-        float(floats[0].sum()), *_sums(*((x, x) for x in floats)), float(np.abs(floats[1]).max()),
-        n_mismatched=int(np.count_nonzero(a != b)), n_sign_flips=int(np.count_nonzero(flips)),
+        float(floats[0].sum()), squares[0], squares[1], squares[2],
+        float(np.abs(floats[1]).max()),
+        n_mismatched=int(np.count_nonzero(a != b)), n_sign_flips=_sign_flips(a, b),
         is_equal=bool(np.array_equal(a, b)),
     )  # fmt: skip
 
@@ -190,12 +193,13 @@ def integer_part(reference: Array, candidate: Array, *, above: float) -> Part:
 def _widen(reference: Array, candidate: Array) -> tuple[Numbers, Numbers]:
     """Both as int64 or both as uint64; as Python integers where neither holds all values."""
     a, b = (
-        array.view(np.uint8) if array.dtype.kind == "b" else array for array in (reference, candidate)
+        array.view(np.uint8) if array.dtype.kind == "b" else array
+        for array in (reference, candidate)
     )
     unsigned = [array.dtype == np.uint64 for array in (a, b)]
     if not any(unsigned):
         return a.astype(np.int64), b.astype(np.int64)
-    if all(array.dtype.kind == "u" or not (array < 0).any() for array in (a, b)):  # type: ignore[operator]  # integers here
+    if not any(np.less(array, 0).any() for array in (a, b)):
         return a.astype(np.uint64), b.astype(np.uint64)
     return a.astype(object), b.astype(object)
 

@@ -2,11 +2,12 @@
 
 What this can tell: which module's own computation differs although its recorded inputs agree, which
 glue (code between modules) a first difference comes out of, and which link of a training iteration
-breaks first: data, weights, forward, loss, gradient, clipping, LR, update. What it can't: see a second
-defect behind a first one, because what a differing input does to an output and what the module itself
-does are one difference there; such pairs count as inherited. Running the candidate on the reference's
-recorded tensors separates them. Nor does it know the data flow: "before" means earlier in the
-execution order of the reference, so of two parallel branches the later may be called inherited.
+breaks first: data, weights, forward, loss, gradient, clipping, LR, update. What it can't: see a
+second defect behind a first one, because what a differing input does to an output and what the
+module itself does are one difference there; such pairs count as inherited. Running the candidate
+on the reference's recorded tensors separates them. Nor does it know the data flow: "before" means
+earlier in the execution order of the reference, so of two parallel branches the later may be
+called inherited.
 """
 
 from __future__ import annotations
@@ -29,18 +30,19 @@ class _Place(Enum):
 def locate(comparisons: Iterable[Comparison]) -> Divergence:
     """Sort every failing pair into origins, inherited and unresolved, each in execution order.
 
-    - Batches, initial parameters and buffers, and learning rates are origins by themselves; a learning
-      rate that fails again in a later iteration inherits from the first.
-    - A module output is an origin if every recorded input of that call passes, no initial parameter or
-      buffer within the module fails and nothing recorded inside it fails; else it inherits. Without
-      any decided input it is an origin only if no activation fails before it, else unresolved.
+    - Batches, initial parameters and buffers, and learning rates are origins by themselves; a
+      learning rate that fails again in a later iteration inherits from the first.
+    - A module output is an origin if every recorded input of that call passes, no initial
+      parameter or buffer within the module fails and nothing recorded inside it fails; else it
+      inherits. Without any decided input it is an origin only if no activation fails before it,
+      else unresolved.
     - A module input that fails before any other activation, and a model output that fails although
       every activation passes, is glue: unresolved, as "glue before fc, after norm out.0: fc in.0".
     - The earliest failing gradient of the backward pass is an origin if all links before it pass;
       later ones inherit.
     - Any other value (loss, clipping, optimizer state, updated weights) is an origin if all links
-      before it pass. When something is trained, whatever fails in an earlier iteration is before it;
-      batches that are only run forward don't feed each other.
+      before it pass. When something is trained, whatever fails in an earlier iteration is before
+      it; batches that are only run forward don't feed each other.
 
     Pairs that could not be decided are in no list; with no failing pair all lists are empty.
     """

@@ -27,15 +27,14 @@ from portalign.results import Measurement
 CHUNK_BYTES = 2**20
 
 
-def measure(
-    reference: Array, candidate: Array, *, chunk_bytes: int = CHUNK_BYTES
-) -> Measurement:
+def measure(reference: Array, candidate: Array, *, chunk_bytes: int = CHUNK_BYTES) -> Measurement:
     """Take all numbers of one pair.
 
-    Differences and sums are float64; for pairs of float32 (and lower) up to 512 products are summed in
-    float32 before they enter the float64 sum, which costs at most 1e-6 relative. Integers and bools
-    are exact. Equal infinities match; other infinities and NaN never do and are counted. Complex
-    values are measured by magnitude. Arrays may be memory maps and views of any layout.
+    Differences and sums are float64; for pairs of float32 (and lower) up to 512 products are
+    summed in float32 before they enter the float64 sum, which costs at most 1e-6 relative.
+    Integers and bools are exact. Equal infinities match; other infinities and NaN never do and are
+    counted. Complex values are measured by magnitude. Arrays may be memory maps and views of any
+    layout.
 
     Args:
         reference: any shape; bool, integer, float, complex or `ml_dtypes` dtype.
@@ -59,20 +58,21 @@ def measure(
     if reference.shape != candidate.shape or reference.size == 0:
         return _nothing(reference, candidate)
     n_elements = max(1, chunk_bytes // reference.dtype.itemsize)
-    scratch = np.empty(min(n_elements, reference.size), np.float64)
+    n_scratch = min(n_elements, reference.size)
+    scratch = np.empty(n_scratch + n_scratch // 8 + 1, np.float64)
     total = Part(max_abs=-1.0)
     index: tuple[int, ...] = ()
     with np.errstate(all="ignore"):  # overflow and NaN are counted, not warned about
         for chunk in chunks(reference, candidate, n_elements=n_elements):
             part = _part(chunk.reference, chunk.candidate, families, total.max_abs, scratch)
             if _is_worse(part, total):
-                index = chunk.index(part.place or 0)
+                index = chunk.locate(part.place or 0)
             total = _merge(total, part)
         return _finish(reference, candidate, total, index)
 
 
 def dtype_family(name: str) -> str:
-    """"bool", "int", "float", "complex" or "other", from a dtype's name (bfloat16 and fp8 are floats)."""
+    """Which of "bool", "int", "float" (bfloat16 and fp8 too), "complex" and "other" a dtype is."""
     for family, heads in {
         "bool": ("bool",),
         "int": ("int", "uint"),
@@ -127,9 +127,7 @@ def _merge(total: Part, part: Part) -> Part:
     )
 
 
-def _finish(
-    reference: Array, candidate: Array, total: Part, index: tuple[int, ...]
-) -> Measurement:
+def _finish(reference: Array, candidate: Array, total: Part, index: tuple[int, ...]) -> Measurement:
     norms = [
         float(np.sqrt(squares))
         for squares in (total.squares_difference, total.squares_reference, total.squares_candidate)

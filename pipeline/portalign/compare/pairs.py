@@ -1,4 +1,4 @@
-"""From two arrays to a `Comparison`: measure the pair, its twins and each side's own loss, then judge.
+"""From two arrays to a `Comparison`: measure the pair, its twins and their losses, then judge.
 
 The one way in for every step and for two foreign files alike; it holds no rule of its own.
 """
@@ -41,7 +41,9 @@ def compare(
     twin = measure(*twins) if twins else None
     own: list[float | None] = [None, None]
     if twins and not native.is_bitwise_equal:
-        own = [_own(side, lifted) for side, lifted in zip((reference, candidate), twins, strict=True)]
+        own = [
+            _own(side, lifted) for side, lifted in zip((reference, candidate), twins, strict=True)
+        ]
     found = judge(
         native,
         twin,

@@ -1,4 +1,4 @@
-"""Where a pair stands in a run: its link in the chain of an iteration, its module call, its neighbours.
+"""Where a pair stands in a run: its link in an iteration, its module call, its neighbours.
 
 Facts that `locate` asks for and no decision: execution order is the reference's capture order, and
 containment is by module path.
@@ -45,7 +45,7 @@ def is_initial_state(one: Comparison) -> bool:
 
 
 def is_after_rate(one: Comparison) -> bool:
-    """What the optimizer step writes: the only values of an iteration that its learning rate feeds."""
+    """What the optimizer step writes: all that the learning rate of an iteration feeds."""
     return link(one)[1] > _CHAIN[Kind.LR]
 
 
@@ -87,8 +87,9 @@ class Run:
     def position(self, one: Comparison) -> tuple[int, int, int, int, int]:
         """Sort key in execution order; gradients in the order of the backward pass.
 
-        That is the reversed order of the modules in the forward pass where it was recorded, else the
-        reversed registration order of parameters (gradients of activations are captured in order).
+        That is the reversed order of the modules in the forward pass where it was recorded, else
+        the reversed registration order of parameters (gradients of activations are captured in
+        order).
         """
         in_order = one.order
         is_inner = one.key.slot.startswith(("in.", "out."))
@@ -111,7 +112,7 @@ class Run:
         )
 
     def fails_inside(self, one: Comparison) -> bool:
-        """Initial state of the module itself or of an inner one fails, or an inner activation of this call does."""
+        """Initial state within the module fails, or an inner activation of this call does."""
         path, call, iteration = one.key.path, one.key.call, one.key.iteration
         earlier_call = self._calls.get((path, call - 1, iteration), [])
         start = max((each.order for each in earlier_call), default=-1)
@@ -123,7 +124,7 @@ class Run:
         )
 
     def fails_around(self, one: Comparison) -> bool:
-        """Initial state that a module around this one owns itself fails: the glue there may use it."""
+        """Initial state that a module around this one owns fails: the glue there may use it."""
         return any(_lies_in(one.key.path, each.key.path) for each in self._broken_state)
 
     def glue(self, one: Comparison) -> str:

@@ -1,7 +1,7 @@
 """The constants that verdicts rest on, each with the measurement it comes from.
 
-Where float64 twins exist they decide, and only the twin constants matter. The tolerances per dtype are
-for pairs without twins: foreign dumps, and tensors that could not be lifted.
+Where float64 twins exist they decide, and only the twin constants matter. The tolerances per dtype
+are for pairs without twins: foreign dumps, and tensors that could not be lifted.
 """
 
 from __future__ import annotations
@@ -13,36 +13,42 @@ from collections.abc import Iterable
 from portalign.compare.kernels import MANTISSA_BITS
 from portalign.results import Tolerance
 
-# 30 seeded port bugs differ by 5.6e-8 or more between float64 twins, 12 benign rewrites by 1.1e-15 or
-# less (relative Frobenius norm, torch 2.13 against paddle 3.3.1). Scalars that Paddle keeps in float32
-# leave floors from 1e-13 to 4e-10 in forward tensors and gradients; 1e-9 lies above those.
+# 30 seeded port bugs differ by 5.6e-8 or more between float64 twins, 12 benign rewrites by 1.1e-15
+# or less (relative Frobenius norm, torch 2.13 against paddle 3.3.1). Scalars that Paddle keeps in
+# float32 leave floors from 1e-13 to 4e-10 in forward tensors and gradients; 1e-9 lies above those.
 TWIN_RELATIVE = 1e-9
 # What is zero in theory (the gradient of a key projection's bias) is float64 noise of 1e-16 of the
 # tensors around it, summed over positions: 1e-12 of their norm leaves room for 1e4 such roundings.
 TWIN_SCALE = 1e-12
 
-# Native difference over each side's own distance to its float64 twin: 0.31 to 1.89 for all 470 tensors
-# of agreeing third-party pairs, 7.9 for the smallest real defect that float32 can see. 4 is the
-# geometric middle of 1.89 and 7.9, rounded.
+# Native difference over each side's own distance to its float64 twin: 0.31 to 1.89 for all 470
+# tensors of agreeing third-party pairs, 7.9 for the smallest real defect that float32 can see. 4
+# is the geometric middle of 1.89 and 7.9, rounded.
 ROUNDING_RATIO = 4.0
-# One side's own distance can be exactly zero (an embedding lookup, a value the dtype holds exactly).
-# Then rounding is bounded by one rounding of the input and one of the result on each side.
+# One side's own distance can be exactly zero (an embedding lookup, a value the dtype holds
+# exactly). Then rounding is bounded by one rounding of the input and one of the result on each
+# side.
 FLOOR_EPS = 4.0
+# A single number (a loss, a norm, a clip coefficient) has no statistics: one side's own distance is small
+# by luck as often as not. It is a reduction over n elements, and summing pairwise loses up to log2(n) roundings:
+# 27 for the 1.1e8 weights of a BERT base. Seen: 5.6 for a clip coefficient of faithful sides.
+SCALAR_EPS = 32.0
 
-# Relative Frobenius norm without twins. Across frameworks float32 activations of faithful ports differ
-# by 1.5e-7 typically and up to 1e-6 after dozens of layers, and the mildest gradient defects of interest
-# by 5e-4; 1e-5 keeps a factor of ten from the former and fifty from the latter. float16 and bfloat16:
-# the same 84 units of spacing would excuse 8 % and 66 %, so they get two units, one for the rounded
-# input and one for the rounded result. float64: the twin constant.
+# Relative Frobenius norm without twins. Across frameworks float32 activations of faithful ports
+# differ by 1.5e-7 typically and up to 1e-6 after dozens of layers, and the mildest gradient
+# defects of interest by 5e-4; 1e-5 keeps a factor of ten from the former and fifty from the
+# latter. float16 and bfloat16: the same 84 units of spacing would excuse 8 % and 66 %, so they get
+# two units, one for the rounded input and one for the rounded result. float64: the twin constant.
 RELATIVE = {"float64": TWIN_RELATIVE, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
 _ORIGIN = {
-    "float64": "float64 pairs of faithful ports agree to 1e-9 with room for constants kept in float32",
-    "float32": "float32 activations of faithful ports differ by up to 1e-6 across frameworks; ten times that",
+    "float64": "faithful ports agree to 1e-9 with room for constants kept in float32",
+    "float32": "faithful ports differ by up to 1e-6 across frameworks; ten times that",
     "float16": "two units of float16 rounding (eps 9.8e-4)",
     "bfloat16": "two units of bfloat16 rounding (eps 7.8e-3)",
 }
-# Without twins a tensor that is zero in theory is float noise; a tenth of the relative tolerance, taken
-# of the tensors around it. Measured: the gradient of a key bias in float32 is below 1e-6 of its siblings'.
+# Without twins a tensor that is zero in theory is float noise; a tenth of the relative tolerance,
+# taken of the tensors around it. Measured: the gradient of a key bias in float32 is below 1e-6 of
+# its siblings'.
 SCALE_SHARE = 0.1
 
 
@@ -66,11 +72,13 @@ def for_dtypes(
     """What a pair without float64 twins may differ by; of two dtypes the looser one counts.
 
     Args:
-        reference: dtype name as in `Measurement.dtype_reference`. Floats without a measured tolerance
-            (fp8) get the bfloat16 tolerance, which is strict for them; integers and bools zero.
+        reference: dtype name as in `Measurement.dtype_reference`. Floats without a measured
+            tolerance (fp8) get the bfloat16 tolerance, which is strict for them; integers and
+            bools zero.
         candidate: likewise.
         scale: typical Frobenius norm of tensors of the same kind and size around this one (see
-            `typical_norm`); 0 where nothing is known. It sets the floor for tensors that are zero in theory.
+            `typical_norm`); 0 where nothing is known. It sets the floor for tensors that are zero
+            in theory.
         relative: the user's own relative tolerance, which then replaces the measured one.
     """
     names = [name for name in (reference, candidate) if _real(name) in RELATIVE]
@@ -87,8 +95,8 @@ def for_dtypes(
 def typical_norm(norms: Iterable[float]) -> float:
     """The `scale` of a group of like tensors: the median of their norms; 0.0 for none.
 
-    Group by kind and number of elements (all bias gradients of one width, say). Zeros and what is not
-    finite are left out; a few members that vanish in theory don't move a median.
+    Group by kind and number of elements (all bias gradients of one width, say). Zeros and what is
+    not finite are left out; a few members that vanish in theory don't move a median.
 
     >>> typical_norm([1e-9, 2.0, 3.0])
     2.0
@@ -97,6 +105,6 @@ def typical_norm(norms: Iterable[float]) -> float:
 
 
 def _real(name: str) -> str:
-    """The dtype whose constants apply: complex64 computes as float32, fp8 is no finer than bfloat16."""
+    """The dtype whose constants apply: complex64 is float32, fp8 no finer than bfloat16."""
     name = {"complex64": "float32", "complex128": "float64"}.get(name, name)
     return "bfloat16" if name.startswith("float8") else name

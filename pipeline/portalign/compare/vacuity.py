@@ -21,7 +21,9 @@ _STILL = 1e-6
 _SAMPLE = 10_000
 
 
-def same_side(reference: SideInfo, candidate: SideInfo, declared: tuple[str, str]) -> Reservation | None:
+def same_side(
+    reference: SideInfo, candidate: SideInfo, declared: tuple[str, str]
+) -> Reservation | None:
     """Both sides come from the same function, or ran in one framework although the port names two."""
     ran = (reference.framework, candidate.framework)
     if ran != declared:
@@ -51,9 +53,7 @@ def constant_curve(values: Array, *, what: str, needed: str) -> Reservation | No
     if spread > _STILL * size:
         return None
     rule = f"constant-{what.lower().replace(' ', '-')}"
-    return Reservation(
-        rule, f"the {what} is {finite[0]:g} at all {finite.size} points: {needed}"
-    )
+    return Reservation(rule, f"the {what} is {finite[0]:g} at all {finite.size} points: {needed}")
 
 
 def saturated_metric(name: str, value: float, predicted_classes: int) -> Reservation | None:
@@ -73,9 +73,7 @@ def saturated_metric(name: str, value: float, predicted_classes: int) -> Reserva
     return None
 
 
-def unmoved_weights(
-    before: Mapping[str, Array], after: Mapping[str, Array]
-) -> Reservation | None:
+def unmoved_weights(before: Mapping[str, Array], after: Mapping[str, Array]) -> Reservation | None:
     """No weight changed over all iterations, so neither gradients nor optimizer were tested."""
     common = sorted(before.keys() & after.keys())
     if not common or any(not np.array_equal(before[name], after[name]) for name in common):
@@ -115,9 +113,7 @@ def missing_kinds(found: frozenset[Kind], promised: Sequence[Kind]) -> Reservati
     )
 
 
-def loose_tolerance(
-    name: str, reference: Array, tolerance: float
-) -> Reservation | None:
+def loose_tolerance(name: str, reference: Array, tolerance: float) -> Reservation | None:
     """A shuffled reference output would stay within the mean tolerance: so would many wrong candidates.
 
     Shuffling stands for a candidate with the right distribution and the wrong values. Outputs whose

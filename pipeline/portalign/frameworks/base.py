@@ -22,6 +22,13 @@ ScoredBatches = Sequence[tuple[Array, Array]]  # [(scores [n, classes] float, la
 MetricFunction = Callable[[ScoredBatches], float]
 
 
+class Replacements(Protocol):
+    """What to put in the place of a tensor, in this side's own shape."""
+
+    def __call__(self, kind: Kind, path: str, slot: str, call: int) -> Array | None:
+        """The values to put in, or None to leave what is there."""
+
+
 class Sink(Protocol):
     """Where a watched run sends what it sees."""
 
@@ -141,6 +148,15 @@ class Framework(ABC):
         Uses forward hooks and tensor hooks only: the watched run is bitwise equal to the bare one."""
 
     @abstractmethod
+    def graft(
+        self, model: Model, replacements: Replacements, sink: Sink, *, gradients: bool = False
+    ) -> AbstractContextManager[None]:
+        """While open, send what arrives at every module (and what it returns) to the sink, then put the
+        replacement in its place, so that nothing upstream shows downstream. With `gradients`, the same for
+        the gradient that arrives at every module output. A replaced tensor stays in the graph: gradients
+        flow through it to where the original came from."""
+
+    @abstractmethod
     def identity(self, tensor: Tensor) -> tuple[int, int]:
         """Object identity and in-place version: equal for the same untouched live tensor."""
 
@@ -154,7 +170,9 @@ class Framework(ABC):
         """While open, factories and casts inside the model that name a lower float dtype give float64."""
 
     @abstractmethod
-    def loss(self, spec: Spec, settings: Mapping[str, object]) -> Callable[[object, Mapping[str, Tensor]], Tensor]:
+    def loss(
+        self, spec: Spec, settings: Mapping[str, object], *, other_framework: str
+    ) -> Callable[[object, Mapping[str, Tensor]], Tensor]:
         """The loss as a function of (model outputs, batch tensors) -> scalar tensor."""
 
     @abstractmethod

@@ -1,12 +1,14 @@
-"""Find the tensors inside whatever a module takes or returns: tuples, lists, dicts, dataclasses, nested.
+"""Find and replace the tensors inside what a module takes or returns: tuples, lists, dicts, dataclasses.
 
 Shared by both frameworks; what counts as a tensor is the caller's word.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
 
 Leaf = tuple[str, object]
 
@@ -20,6 +22,43 @@ def leaves(value: object, is_tensor: Callable[[object], bool]) -> Iterator[Leaf]
     [('a.0', 1.0), ('a.1', 2.0), ('b.0', 3.0)]
     """
     yield from _walk("", value, is_tensor, frozenset())
+
+
+def replaced(value: Any, replace: Callable[[str, object], object], *, slot: str = "") -> Any:
+    """A copy of `value` with every leaf put through `replace(slot, leaf)`; slots as in `leaves`.
+
+    `replace` gets everything that is no container and returns what shall stand in its place. The containers
+    keep their types; one of which nothing changes is returned itself.
+
+    >>> replaced({"a": [1.0, 2.0]}, lambda slot, leaf: slot)
+    {'a': ['a.0', 'a.1']}
+    """
+    children = dict(_children(value))
+    if not children:
+        return replace(slot, value)
+    new = {
+        name: replaced(child, replace, slot=f"{slot}.{name}" if slot else name)
+        for name, child in children.items()
+    }
+    if all(new[name] is child for name, child in children.items()):
+        return value
+    return _rebuilt(value, new)
+
+
+def _rebuilt(value: Any, children: Mapping[str, object]) -> Any:
+    if isinstance(value, MutableMapping):
+        changed = copy.copy(value)  # keeps the type of transformers' ModelOutput and its attributes
+        for key in list(value):
+            changed[key] = children[str(key)]
+        return changed
+    if isinstance(value, list):
+        return list(children.values())
+    if isinstance(value, tuple):
+        is_named = hasattr(value, "_fields")
+        return type(value)(*children.values()) if is_named else tuple(children.values())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **children)
+    return value
 
 
 def _walk(

@@ -10,10 +10,34 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from portalign.frameworks.base import Sink, Tensor
-from portalign.records import Kind
+from portalign.frameworks.base import Replacements, Sink, Tensor
+from portalign.frameworks.leaves import replaced
+from portalign.records import Array, Kind
 
 LeafFinder = Callable[[object], Iterator[tuple[str, Tensor]]]
+
+
+class CallCounter:
+    """Which call of which module is open: calls are counted per module path, modules nest."""
+
+    def __init__(self) -> None:
+        self._calls: Counter[str] = Counter()
+        self._open: list[tuple[str, int]] = []
+
+    def enter(self, path: str) -> int:
+        """The number of the call that begins."""
+        call = self._calls[path]
+        self._calls[path] += 1
+        self._open.append((path, call))
+        return call
+
+    def leave(self, path: str) -> int:
+        """The number of the call that ends."""
+        while self._open:  # a module that raised never left: drop it
+            open_path, call = self._open.pop()
+            if open_path == path:
+                return call
+        return self._calls[path] - 1
 
 
 class Doorkeeper:
@@ -34,40 +58,94 @@ class Doorkeeper:
         self._sink = sink
         self._leaves = find_leaves
         self._wants_gradient = wants_gradient
-        self._calls: Counter[str] = Counter()
-        self._open: list[tuple[str, int]] = []
+        self._calls = CallCounter()
 
     def enter(
         self, path: str, module_type: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
         """A module is about to run: record its inputs, positional ones by index, the others by name."""
-        call = self._calls[path]
-        self._calls[path] += 1
-        self._open.append((path, call))
+        call = self._calls.enter(path)
         for value in (args, kwargs):
             for slot, tensor in self._leaves(value):
                 self._sink(Kind.ACTIVATION, path, f"in.{slot}", call, tensor, module_type)
 
     def leave(self, path: str, module_type: str, output: object) -> None:
         """A module has run: record its outputs and, if asked, their gradients when they arrive."""
-        call = self._close(path)
+        call = self._calls.leave(path)
         for slot, tensor in self._leaves(output):
             name = f"out.{slot or '0'}"
             self._sink(Kind.ACTIVATION, path, name, call, tensor, module_type)
             if self._wants_gradient is not None and self._wants_gradient(tensor):
                 tensor.register_hook(self._on_gradient(path, name, call, module_type))
 
-    def _close(self, path: str) -> int:
-        while self._open:  # a module that raised never left: drop it
-            open_path, call = self._open.pop()
-            if open_path == path:
-                return call
-        return self._calls[path] - 1
-
     def _on_gradient(
         self, path: str, slot: str, call: int, module_type: str
     ) -> Callable[[Tensor], None]:
         def hook(gradient: Tensor) -> None:
             self._sink(Kind.GRADIENT, path, slot, call, gradient, module_type)
+
+        return hook
+
+
+class Grafter:
+    """Sends what arrives at a module's door to the sink and lets the replacement pass in its place.
+
+    Args:
+        replacements: the reference's values by kind, path, slot and call.
+        sink: takes each tensor as it arrives, before it is replaced.
+        is_tensor: says what is one.
+        put: the framework's way to give a tensor other values and keep it in the graph.
+        wants_gradient: says whether a tensor will get a gradient; None switches gradients off.
+    """
+
+    def __init__(
+        self,
+        replacements: Replacements,
+        sink: Sink,
+        is_tensor: Callable[[object], bool],
+        put: Callable[[Tensor, Array], Tensor],
+        wants_gradient: Callable[[Tensor], bool] | None,
+    ) -> None:
+        self._replacements = replacements
+        self._sink = sink
+        self._is_tensor = is_tensor
+        self._put = put
+        self._wants_gradient = wants_gradient
+        self._calls = CallCounter()
+
+    def enter(
+        self, path: str, module_type: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments the module gets instead."""
+        call = self._calls.enter(path)
+        new = [self._pass(value, path, "in.", call, module_type) for value in (args, kwargs)]
+        return new[0], new[1]
+
+    def leave(self, path: str, module_type: str, output: Any) -> Any:
+        """The output that is passed on instead."""
+        call = self._calls.leave(path)
+        return self._pass(output, path, "out.", call, module_type)
+
+    def _pass(self, value: Any, path: str, door: str, call: int, module_type: str) -> Any:
+        def replace(slot: str, leaf: object) -> object:
+            if not self._is_tensor(leaf):
+                return leaf
+            name = f"{door}{slot or '0'}"
+            self._sink(Kind.ACTIVATION, path, name, call, leaf, module_type)
+            array = self._replacements(Kind.ACTIVATION, path, name, call)
+            passed = leaf if array is None else self._put(leaf, array)
+            if door == "out." and self._wants_gradient is not None and self._wants_gradient(passed):
+                passed.register_hook(self._on_gradient(path, name, call, module_type))
+            return passed
+
+        return replaced(value, replace)
+
+    def _on_gradient(
+        self, path: str, slot: str, call: int, module_type: str
+    ) -> Callable[[Tensor], Tensor | None]:
+        def hook(gradient: Tensor) -> Tensor | None:
+            self._sink(Kind.GRADIENT, path, slot, call, gradient, module_type)
+            array = self._replacements(Kind.GRADIENT, path, slot, call)
+            return None if array is None else self._put(gradient, array)
 
         return hook

@@ -82,11 +82,10 @@ def items_of(structure: Structure) -> list[Item]:
 
 
 def _item(framework: str, info: ParameterInfo, tokens: tuple[str, ...]) -> Item:
-    slot = info.slot if info.slot != "_weight" else "weight"
     leaf = Leaf(
         shape=tuple(info.shape),
         family=family_of(framework, info.module_type),
-        axes=axes_of(framework, info.module_type, slot),
+        axes=axes_of(framework, info.module_type, tokens[-1]),
         owner=f"{framework} {info.module_type}".strip(),
         dtype_kind=dtype_kind(info.dtype),
     )

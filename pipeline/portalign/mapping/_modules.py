@@ -18,7 +18,7 @@ from portalign.mapping.weights import WeightPlan
 from portalign.records import ModuleInfo, Structure
 
 _CONTAINERS = frozenset(("ModuleList", "LayerList", "ModuleDict", "LayerDict", "ParameterList"))
-# They return what they get when not training: nothing but the name could tell two of them apart.
+# They return what they get when not training: only equal names tell which is which.
 _SILENT = frozenset(("dropout", "identity", "alphadropout", "droppath"))
 _Cover = frozenset[object]
 
@@ -141,12 +141,14 @@ def _is_chain(paths: Sequence[str]) -> bool:
 
 
 def _same_names(ours: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
-    left, right = _unique_names(ours), _unique_names(theirs)
-    return {
-        path: right[tokens]
-        for tokens, path in left.items()
-        if tokens in right and not contradict(_tokens(path), _tokens(right[tokens]))
-    }
+    """Equal paths first, then those that only one path of each side says in other words."""
+    found = {path: path for path in ours if path in set(theirs)}
+    left = _unique_names([path for path in ours if path not in found])
+    right = _unique_names([path for path in theirs if path not in found])
+    for tokens, path in left.items():
+        if tokens in right and not contradict(_tokens(path), _tokens(right[tokens])):
+            found[path] = right[tokens]
+    return found
 
 
 def _tokens(path: str) -> tuple[str, ...]:
@@ -187,7 +189,11 @@ def _kind(module_type: str) -> str:
 def _map_bare(
     ours: Mapping[str, str], theirs: Mapping[str, str], parent: str, other_parent: str
 ) -> list[tuple[str, str]]:
-    names = {a: b for a, b in _same_names([*ours], [*theirs]).items() if not _is_index(a)}
+    names = {
+        a: b
+        for a, b in _same_names([*ours], [*theirs]).items()
+        if not _is_index(a) and (ours[a] not in _SILENT or _tokens(a) == _tokens(b))
+    }
     pairs = list(names.items())
     left = [path for path in ours if path not in names]
     right = [path for path in theirs if path not in set(names.values())]

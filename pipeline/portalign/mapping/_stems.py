@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import final
 
 from portalign.mapping._items import Item
-from portalign.mapping._synonyms import contradict, words
+from portalign.mapping._synonyms import contradict, loose, words
 
 Fits = Callable[[Item, Item], bool]
 Found = list[tuple[Item, Item, str]]
@@ -23,7 +23,13 @@ Found = list[tuple[Item, Item, str]]
 @final
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """The unmatched tensors of one module, by role."""
+    """The unmatched tensors of one module, by role.
+
+    Attributes:
+        tokens: canonical tokens of the module's path.
+        words: what names are scored by.
+        sizes: number of elements by role.
+    """
 
     tokens: tuple[str, ...]
     words: frozenset[str]
@@ -38,8 +44,13 @@ class _Group:
 
     stem: tuple[str, ...]
     units: tuple[_Unit, ...]
+    indices: tuple[tuple[int, ...], ...]
     ranks: tuple[tuple[int, ...], ...]
-    words: frozenset[str]
+
+    @property
+    def words(self) -> frozenset[str]:
+        """Words of its names; all units have the same but for numbers."""
+        return self.units[0].words
 
 
 def match_structure(reference: Sequence[Item], candidate: Sequence[Item], *, fits: Fits) -> Found:
@@ -71,7 +82,7 @@ def rivals(item: Item, candidate: Sequence[Item], *, fits: Fits) -> list[Item]:
 def _alike(item: Item, other: Item) -> bool:
     is_raw = item.unit != item.owner and other.unit != other.owner
     is_same_role = is_raw or item.role == other.role
-    return is_same_role and _same_family(item, other) and not contradict(item.loose, other.loose)
+    return is_same_role and _same_family(item, other) and not contradict(item.tokens, other.tokens)
 
 
 def _units(items: Sequence[Item]) -> list[_Unit]:
@@ -85,10 +96,10 @@ def _units(items: Sequence[Item]) -> list[_Unit]:
 def _unit(items: Sequence[Item]) -> _Unit:
     first = items[0]
     is_raw = first.unit != first.owner  # a raw parameter: its own name is all there is
-    tokens = first.loose if is_raw else first.loose[:-1]
+    tokens = first.tokens if is_raw else first.tokens[:-1]
     roles = {"" if is_raw else item.role: item for item in items}
     sizes = tuple(sorted((role, math.prod(item.leaf.shape)) for role, item in roles.items()))
-    found = words((*(first.tokens if is_raw else first.tokens[:-1]), *first.owner.split(".")))
+    found = words((*tokens, *first.owner.split(".")))
     return _Unit(tokens, found, roles, sizes)
 
 
@@ -114,8 +125,8 @@ def _grouped(units: Sequence[_Unit], n_stars: int) -> list[_Group]:
             tuple(axis.index(i) for i, axis in zip(at, axes, strict=True)) for at, _ in members
         )
         if len(set(ranks)) == len(ranks):
-            units_in_order = tuple(unit for _, unit in members)
-            groups.append(_Group(stem_tokens, units_in_order, ranks, units_in_order[0].words))
+            indices_in_order, units_in_order = zip(*members, strict=True)
+            groups.append(_Group(stem_tokens, units_in_order, indices_in_order, ranks))
     return groups
 
 
@@ -152,13 +163,25 @@ def _bin(group: _Group) -> object:
 
 
 def _compatible(ours: _Group, theirs: _Group, fits: Fits) -> bool:
-    if contradict(ours.stem, theirs.stem):
+    if contradict(ours.stem, theirs.stem) or _clash(ours, theirs):
         return False
     return all(
         _same_family(item, other.items[role]) and fits(item, other.items[role])
         for unit, other in zip(ours.units, theirs.units, strict=True)
         for role, item in unit.items.items()
     )
+
+
+def _clash(ours: _Group, theirs: _Group) -> bool:
+    """Whether children of what is one container on both sides have other indices."""
+    stars = [[at for at, token in enumerate(g.stem) if token == "*"] for g in (ours, theirs)]
+    for axis, (a, b) in enumerate(zip(*stars, strict=False)):
+        same_container = loose((*ours.stem[:a], "")) == loose((*theirs.stem[:b], ""))
+        if same_container and any(
+            x[axis] != y[axis] for x, y in zip(ours.indices, theirs.indices, strict=True)
+        ):
+            return True
+    return False
 
 
 def _same_family(item: Item, other: Item) -> bool:

@@ -1,8 +1,8 @@
 """One vocabulary for the names that porters and libraries give to the same thing.
 
 A name becomes a tuple of canonical tokens whose last one is the tensor's role; `loose` drops the
-tokens that only scaffold, `contradict` tells names that can't mean the same. Whole path segments are
-translated, so an unknown name stays itself.
+tokens that only scaffold, `contradict` tells names that can't mean the same. Whole path segments
+are translated, so an unknown name stays itself.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-_WRAPPERS = frozenset(
-    "model module net network backbone base_model transformer bert roberta distilbert albert electra"
-    " ernie gpt gpt2 gpt_neox llama mistral qwen2 opt vit deit t5 bart".split()
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_WRAPPERS = _set(
+    "model module net network backbone base_model transformer bert roberta distilbert albert"
+    " electra ernie gpt gpt2 gpt_neox llama mistral qwen2 opt vit deit t5 bart"
 )
-_SCAFFOLD = _WRAPPERS | frozenset("encoder decoder embed attn ffn linear self".split())
-_HEADS = frozenset(
-    "classifier head heads lm_head fc score logits output_projection embed_out linear dense out output"
-    " qa_outputs".split()
+_SCAFFOLD = _WRAPPERS | _set("encoder decoder embed attn ffn linear self")
+_HEADS = _set(
+    "classifier head heads lm_head fc score logits output_projection embed_out linear dense out"
+    " output qa_outputs"
 )
 _ATTENTION = r"(?:attention|attn|self_attn|self_attention|selfattention)"
 _FFN = r"(?:mlp|ffn|feed_forward|feedforward)"
@@ -61,15 +66,16 @@ _SEGMENTS: dict[str, tuple[str, ...]] = {
         "down": "down_proj",
         "norm": "norm ln bn layernorm layer_norm batchnorm batch_norm ln_f norm_f final_norm"
         " final_layernorm",
-        "norm1": "layernorm_before input_layernorm self_attn_layer_norm sa_layer_norm attention_norm",
+        "norm1": "layernorm_before input_layernorm self_attn_layer_norm sa_layer_norm"
+        " attention_norm",
         "norm2": "layernorm_after post_attention_layernorm output_layer_norm ffn_norm"
         " encoder_attn_layer_norm",
         "embed": "embed embeds embedding embeddings",
         "embed.norm": "layernorm_embedding word_embeddings_layernorm",
-        "embed.word": "word_embeddings word_embedding embed_tokens wte tok_embeddings token_embedding"
-        " token_embeddings tok_emb token_embed word_emb shared",
-        "embed.position": "position_embeddings position_embedding wpe embed_positions pos_embed pos_emb"
-        " positional_embedding pos_embedding position_emb",
+        "embed.word": "word_embeddings word_embedding embed_tokens wte tok_embeddings"
+        " token_embedding token_embeddings tok_emb token_embed word_emb shared",
+        "embed.position": "position_embeddings position_embedding wpe embed_positions pos_embed"
+        " pos_emb positional_embedding pos_embedding position_emb",
         "embed.segment": "token_type_embeddings token_type_embedding segment_embeddings"
         " segment_embedding",
         "linear": "linear dense fc lin proj",
@@ -90,7 +96,7 @@ _STANDARD = re.compile(
     r"weight|bias|running_mean|running_var|(weight|bias)_(ih|hh|hr)(_l\d+(_reverse)?)?"
 )
 _EXCLUSIVE: tuple[frozenset[str], ...] = tuple(
-    frozenset(group.split())
+    _set(group)
     for group in (
         "q k v qkv attn_out ffn_in ffn_out head pooler embed shortcut",
         "gate up down",

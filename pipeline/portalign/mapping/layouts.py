@@ -213,12 +213,12 @@ def family_of(framework: str, module_type: str) -> str:
     return _FAMILIES.get(module_type, "")
 
 
-def axes_of(framework: str, module_type: str, slot: str) -> str:
-    """The axes of the tensor `slot` of a module type: "oi", "io", "same", or "" if unknown."""
+def axes_of(framework: str, module_type: str, role: str) -> str:
+    """The axes of the tensor in the role "weight", "bias"...: "oi", "io", "same", "" if unknown."""
     family = family_of(framework, module_type)
     if family == "linear":
-        if slot != "weight":
-            return "same" if slot == "bias" else ""
+        if role != "weight":
+            return "same" if role == "bias" else ""
         return "io" if module_type == "Conv1D" else _LINEAR_AXES.get(framework, "")
     if family in ("rnn", "attention"):
         return "oi"

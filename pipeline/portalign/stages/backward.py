@@ -16,13 +16,14 @@ from portalign.errors import CaptureError
 from portalign.frameworks.base import Batch, Model, Tensor, Trainer
 from portalign.records import Array, Kind, Precision, Structure, TensorKey
 from portalign.request import CaptureRequest
-from portalign.stages.batches import model_arguments
+from portalign.stages.calling import call_model
 from portalign.stages.session import (
     Session,
     at_precision,
     open_model,
     restore,
     shared_batches,
+    tensors_of,
 )
 
 # Below this many bytes of trainable weights every iteration's tensors are kept: ten iterations of gradients and
@@ -30,7 +31,7 @@ from portalign.stages.session import (
 KEEP_ALL_BYTES = 64 * 2**20
 
 
-def run(session: Session) -> None:
+def run(session: Session) -> Model:
     """Train for `iterations` batches and record the state that produces the loss curve."""
     batches = shared_batches(session, session.request.iterations)
     model = open_model(session)
@@ -40,6 +41,7 @@ def run(session: Session) -> None:
                 restore(session, model)
             with at_precision(session, model, precision):
                 _train(session, model, batches, precision)
+    return model
 
 
 def kept_iterations(request: CaptureRequest, structure: Structure | None) -> frozenset[int]:
@@ -58,17 +60,17 @@ def kept_iterations(request: CaptureRequest, structure: Structure | None) -> fro
 def _train(
     session: Session, model: Model, batches: list[dict[str, Array]], precision: Precision
 ) -> None:
-    trainer, loss_function = _training(session, model, precision)
+    trainer, loss_function = training(session, model, precision)
     kept = kept_iterations(session.request, session.structure)
     for iteration in range(session.request.iterations):
         trainer.reset()
         batch = batches[iteration % len(batches)]
         with _watched(session, model, iteration, precision):
-            loss = loss_function(*_forward(session, model, batch, precision))
+            loss = loss_function(*forward_for_loss(session, model, batch, precision))
             session.recorder.tensor(TensorKey(Kind.LOSS, "loss", "", 0, iteration, precision), loss)
             trainer.backward(loss)
         if iteration in kept:
-            _record_gradients(session, trainer, iteration, precision)
+            record_gradients(session, trainer, iteration, precision)
         _record_numbers(session, trainer, iteration, precision)
         trainer.update()
         trainer.schedule()
@@ -76,9 +78,14 @@ def _train(
             _record_state(session, model, iteration + 1, precision)
 
 
-def _training(
+def training(
     session: Session, model: Model, precision: Precision
 ) -> tuple[Trainer, Callable[[object, Mapping[str, Tensor]], Tensor]]:
+    """The trainer and the loss function of this side.
+
+    Raises:
+        CaptureError: the port file names no loss or no optimizer.
+    """
     request, framework = session.request, session.framework
     if request.loss is None or request.optimizer is None:
         raise CaptureError(
@@ -94,7 +101,10 @@ def _training(
         precision=precision,
         other_framework=request.other_framework,
     )
-    return trainer, framework.loss(request.loss, request.settings)
+    loss = framework.loss(
+        request.loss, request.settings, other_framework=request.other_framework
+    )
+    return trainer, loss
 
 
 def _watched(
@@ -107,23 +117,18 @@ def _watched(
     return session.framework.watch(model, sink, gradients=True)
 
 
-def _forward(
+def forward_for_loss(
     session: Session, model: Model, batch: Batch, precision: Precision
 ) -> tuple[object, dict[str, Tensor]]:
-    framework = session.framework
-    tensors = {
-        name: framework.tensor(array, precision=precision) for name, array in batch.items()
-    }
-    arguments = {
-        name: framework.tensor(array, precision=precision)
-        for name, array in model_arguments(batch, session.request).items()
-    }
-    return framework.forward(model, arguments, grad=True), tensors
+    """What a loss function takes: the model's output with its graph, and the batch's tensors."""
+    output = call_model(session, model, batch, precision, grad=True)
+    return output, tensors_of(session, batch, precision)
 
 
-def _record_gradients(
+def record_gradients(
     session: Session, trainer: Trainer, iteration: int, precision: Precision
 ) -> None:
+    """Record the unclipped gradient of every trainable parameter."""
     for name, gradient in trainer.gradients():
         path, _, slot = name.rpartition(".")
         key = TensorKey(Kind.GRADIENT, path, slot, 0, iteration, precision)
@@ -137,14 +142,16 @@ def _record_numbers(
     session: Session, trainer: Trainer, iteration: int, precision: Precision
 ) -> None:
     clipping = trainer.clip()
-    numbers = {
-        (Kind.GRADIENT_NORM, "global", "norm"): clipping.norm,
-        (Kind.GRADIENT_NORM, "global", "clip_coefficient"): clipping.coefficient,
-        (Kind.LR, "lr", ""): trainer.learning_rate(),
-    }
-    for (kind, path, slot), value in numbers.items():
+    # Computed from the gradients, so no better than they are; the learning rate is a double on its own.
+    dtype = np.float64 if precision is Precision.FLOAT64 else np.float32
+    numbers = [
+        (Kind.GRADIENT_NORM, "global", "norm", np.asarray(clipping.norm, dtype)),
+        (Kind.GRADIENT_NORM, "global", "clip_coefficient", np.asarray(clipping.coefficient, dtype)),
+        (Kind.LR, "lr", "", np.asarray(trainer.learning_rate(), np.float64)),
+    ]
+    for kind, path, slot, array in numbers:
         key = TensorKey(kind, path, slot, 0, iteration, precision)
-        session.recorder.array(key, np.asarray(value, dtype=np.float64))
+        session.recorder.array(key, array)
 
 
 def _record_state(session: Session, model: Model, iteration: int, precision: Precision) -> None:

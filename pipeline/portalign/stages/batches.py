@@ -28,7 +28,7 @@ def own_batches(request: CaptureRequest) -> Iterator[dict[str, Array]]:
             n_batches += 1
     except InputError:
         raise
-    except Exception as err:
+    except (Exception, SystemExit) as err:
         raise InputError(
             f"{request.batches} raised {type(err).__name__}: {err} (batch {n_batches})",
             why="without batches neither side can run",

@@ -15,7 +15,8 @@ from portalign.frameworks.base import Model
 from portalign.records import Array, Kind, Precision, Role, TensorKey
 from portalign.request import Spec
 from portalign.stages import exchange
-from portalign.stages.batches import batch_key, model_arguments, own_batches
+from portalign.stages.batches import batch_key, own_batches
+from portalign.stages.calling import call_model
 from portalign.stages.outputs import named_outputs, scores_of
 from portalign.stages.session import Session, open_model
 
@@ -77,13 +78,8 @@ def _predict(session: Session, model: Model) -> Scored:
         n_batches += 1
         for name, array in batch.items():
             recorder.array(batch_key(name, index), array)
-        arguments = {
-            name: framework.tensor(array, precision=Precision.NATIVE)
-            for name, array in model_arguments(batch, request).items()
-        }
-        outputs = named_outputs(
-            framework.forward(model, arguments, grad=False), framework, request.outputs
-        )
+        output = call_model(session, model, batch, Precision.NATIVE)
+        outputs = named_outputs(output, framework, request.outputs)
         name, tensor = scores_of(outputs)
         recorder.tensor(TensorKey(Kind.PREDICTION, name, iteration=index), tensor)
         if label_field not in batch:

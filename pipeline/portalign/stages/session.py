@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import final
 
 from portalign.errors import CaptureError, PortalignError
-from portalign.frameworks.base import Framework, Model
+from portalign.frameworks.base import Batch, Framework, Model, Tensor
 from portalign.functions import load_function, source_sha256
 from portalign.mapping.names import match_state
-from portalign.mapping.weights import carry
+from portalign.mapping.weights import WeightPlan, carry
 from portalign.records import Array, Precision, Role, SideInfo, Step, Structure, TensorKey, Trace
 from portalign.request import CaptureRequest
 from portalign.stages import batches, exchange
@@ -45,6 +45,7 @@ class Session:
     flags: dict[str, str]
     precisions: tuple[Precision, ...]
     structure: Structure | None = None
+    plan: WeightPlan = WeightPlan(())
     weights_sha256: str = ""
     inputs_sha256: str = ""
     notes: list[str] = field(default_factory=list)
@@ -110,6 +111,14 @@ def shared_batches(session: Session, n_batches: int) -> list[dict[str, Array]]:
     return batches.batches_of(trace)
 
 
+def tensors_of(session: Session, batch: Batch, precision: Precision) -> dict[str, Tensor]:
+    """A batch as the framework's tensors."""
+    return {
+        name: session.framework.tensor(array, precision=precision)
+        for name, array in batch.items()
+    }
+
+
 def open_model(session: Session) -> Model:
     """Build this side's model, give it the reference's weights, publish its initial state.
 
@@ -160,7 +169,7 @@ def _build(request: CaptureRequest) -> object:
         return function(dict(request.settings))
     except PortalignError:
         raise
-    except Exception as err:
+    except (Exception, SystemExit) as err:
         at = traceback.extract_tb(err.__traceback__)[-1]
         raise CaptureError(
             f"{request.build} raised {type(err).__name__}: {err} ({at.filename}, line {at.lineno})",
@@ -179,13 +188,13 @@ def _carry(session: Session, model: Model, reference: Trace) -> None:
     structure, weights = reference.info.structure, session.request.weights
     by_name = {record.key.name: record.array for record in reference.records}
     first = {entry.name: entry.tied_to or entry.name for entry in structure.state}
-    plan = match_state(
+    session.plan = match_state(
         structure,
         session.structure,
         rename=weights.get("rename", []),
         layout=weights.get("layout", {}),
     )
-    session.framework.load(model, carry(plan, lambda name: by_name[first[name]]))
+    session.framework.load(model, carry(session.plan, lambda name: by_name[first[name]]))
 
 
 def _publish_state(session: Session, model: Model) -> None:

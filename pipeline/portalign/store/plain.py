@@ -12,9 +12,16 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_PLAIN = (str, int, bool, float)
+
+
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """JSON text of a slotted dataclass, compact unless `indent` is given; enums by value."""
+    separators = (",", ":") if indent is None else (",", ": ")
+    return json.dumps(value, default=_fields_of, separators=separators, indent=indent)
 
 
 def parse(text: bytes) -> object:
@@ -39,6 +46,10 @@ def from_plain(kind: type[T], data: object) -> T:
         ValueError: names the field that doesn't fit and what it holds.
     """
     return cast(T, _dataclass(kind, data, kind.__name__))
+
+
+def _fields_of(value: Any) -> dict[str, object]:
+    return {entry.name: getattr(value, entry.name) for entry in fields(value)}
 
 
 def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -66,11 +77,15 @@ def _dataclass(kind: type, data: object, place: str) -> object:
     if not isinstance(data, dict):
         raise ValueError(f"{place} should be an object, is {_short(data)}")
     hints = _hints(kind)
-    if unknown := sorted(str(name) for name in data.keys() - hints.keys()):
-        raise ValueError(f"{place} has the unknown field {unknown[0]!r:.80}")
-    if missing := sorted(_required(kind) - data.keys()):
-        raise ValueError(f"{place} lacks the field {missing[0]!r}")
-    values = {name: _value(hints[name], item, f"{place}.{name}") for name, item in data.items()}
+    if unknown := data.keys() - hints.keys():
+        raise ValueError(f"{place} has the unknown field {min(unknown)!r:.80}")
+    if missing := _required(kind) - data.keys():
+        raise ValueError(f"{place} lacks the field {min(missing)!r}")
+    values = {}
+    for name, item in data.items():
+        hint = hints[name]
+        is_plain = type(item) is hint and hint in _PLAIN
+        values[name] = item if is_plain else _value(hint, item, f"{place}.{name}")
     made: object = kind(**values)
     return made
 

@@ -7,11 +7,9 @@ incomplete trace.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, final
 
@@ -19,7 +17,7 @@ import numpy as np
 
 from portalign.errors import TraceError
 from portalign.records import Array, SideInfo, SkippedRecord, TensorKey
-from portalign.store import layout, shards
+from portalign.store import layout, plain, shards
 from portalign.store.layout import Line, Manifest
 
 _RECORD_OVERHEAD_BYTES = 1024  # generous: its line and its header; so scalars flush too
@@ -143,7 +141,7 @@ class TraceWriter:
             info=info,
             skipped=tuple(self._skipped),
         )
-        text = json.dumps(asdict(manifest), indent=1).encode() + b"\n"
+        text = plain.to_json(manifest, indent=1).encode() + b"\n"
         self._put(layout.MANIFEST, lambda file: file.write(text), n_bytes=len(text))
         self._is_open = False
 
@@ -170,9 +168,7 @@ class TraceWriter:
                 n_bytes=self._n_held_bytes,
             )
             self._n_shards += 1
-        text = "".join(
-            json.dumps(asdict(line), separators=(",", ":")) + "\n" for line in self._lines
-        )
+        text = "".join(plain.to_json(line) + "\n" for line in self._lines)
         try:
             with (self._folder / layout.RECORDS).open("ab") as file:
                 file.write(text.encode())

@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Framework, MetricFunction, Model, Sink, Tensor, Trainer
+from portalign.frameworks.base import Framework, MetricFunction, Model, Replacements, Sink, Tensor, Trainer
 from portalign.frameworks.leaves import leaves
 from portalign.frameworks.paddlepaddle import (
     lifting,
@@ -89,6 +89,11 @@ class PaddlePaddle(Framework):
     ) -> AbstractContextManager[None]:
         return watching.watch(model, sink, self.leaves, gradients=gradients)
 
+    def graft(
+        self, model: Model, replacements: Replacements, sink: Sink, *, gradients: bool = False
+    ) -> AbstractContextManager[None]:
+        return watching.graft(model, replacements, sink, gradients=gradients)
+
     def identity(self, tensor: Tensor) -> tuple[int, int]:
         return id(tensor), tensor.inplace_version
 
@@ -99,7 +104,7 @@ class PaddlePaddle(Framework):
         return lifting.lifted()
 
     def loss(
-        self, spec: Spec, settings: Mapping[str, object]
+        self, spec: Spec, settings: Mapping[str, object], *, other_framework: str
     ) -> Callable[[object, Mapping[str, Tensor]], Tensor]:
         return losses.loss(spec, settings)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Framework, MetricFunction, Model, Sink, Tensor, Trainer
+from portalign.frameworks.base import Framework, MetricFunction, Model, Replacements, Sink, Tensor, Trainer
 from portalign.frameworks.leaves import leaves
 from portalign.frameworks.pytorch import lifting, losses, metrics, modules, training, watching
 from portalign.records import Array, Precision, Structure
@@ -87,6 +87,11 @@ class PyTorch(Framework):
     ) -> AbstractContextManager[None]:
         return watching.watch(model, sink, self.leaves, gradients=gradients)
 
+    def graft(
+        self, model: Model, replacements: Replacements, sink: Sink, *, gradients: bool = False
+    ) -> AbstractContextManager[None]:
+        return watching.graft(model, replacements, sink, gradients=gradients)
+
     def identity(self, tensor: Tensor) -> tuple[int, int]:
         return id(tensor), tensor._version
 
@@ -97,9 +102,9 @@ class PyTorch(Framework):
         return lifting.lifted()
 
     def loss(
-        self, spec: Spec, settings: Mapping[str, object]
+        self, spec: Spec, settings: Mapping[str, object], *, other_framework: str
     ) -> Callable[[object, Mapping[str, Tensor]], Tensor]:
-        return losses.loss(spec, settings)
+        return losses.loss(spec, settings, round_scalars=other_framework == "paddle")
 
     def trainer(
         self,

@@ -46,7 +46,7 @@ def loss(
         output = pick_output(outputs, arguments["output"], torch.Tensor)
         target = pick_labels(batch, arguments["labels"])
         rounds = round_scalars and output.dtype is torch.float64
-        return compute(output, target, _rounded(arguments) if rounds else arguments)
+        return compute(output, target, {**arguments, "rounds": rounds})
 
     return named
 
@@ -54,13 +54,7 @@ def loss(
 def rounded_constants(spec: Spec) -> tuple[str, ...]:
     """What `loss` rounds through float32 with `round_scalars`, in words."""
     smoothing = resolve(Group.LOSS, spec).get("label_smoothing")
-    return (f"loss label_smoothing {smoothing} as float32",) if smoothing else ()
-
-
-def _rounded(arguments: Mapping[str, Json]) -> Mapping[str, Json]:
-    # paddle 3.3.1 keeps label_smooth's epsilon in float32: 1e-9 of the loss when torch doesn't
-    smoothing = float(np.float32(arguments.get("label_smoothing", 0.0)))
-    return {**arguments, "label_smoothing": smoothing}
+    return (f"loss label_smoothing {smoothing}: label rows as float32",) if smoothing else ()
 
 
 def _one_number(value: object, source: str) -> torch.Tensor:
@@ -88,12 +82,28 @@ def _cross_entropy(
         )
     if target.ndim == output.ndim and target.shape[axis] == 1:
         target = target.squeeze(axis)
-    return F.cross_entropy(
-        output.movedim(axis, 1) if output.ndim > 1 else output,  # [batch, classes, ...]
-        target.long(),
-        ignore_index=arguments["ignore_index"],
-        label_smoothing=arguments["label_smoothing"],
-    )
+    logits = output.movedim(axis, 1) if output.ndim > 1 else output  # [batch, classes, ...]
+    smoothing, ignored = arguments["label_smoothing"], arguments["ignore_index"]
+    if arguments["rounds"] and smoothing:
+        return _smoothed_in_float32(logits, target.long(), smoothing, ignored)
+    return F.cross_entropy(logits, target.long(), ignore_index=ignored, label_smoothing=smoothing)
+
+
+def _smoothed_in_float32(
+    logits: torch.Tensor, target: torch.Tensor, smoothing: float, ignored: int
+) -> torch.Tensor:
+    """Torch's smoothed loss on the label distribution that paddle 3.3.1 computes in float32.
+
+    Without it the twins of a correct port differ by 1e-7: paddle's label_smooth gives float32 rows
+    of ``(1 - smoothing) * one_hot + smoothing / classes`` even beside float64 logits.
+    """
+    one, part = np.float32(1), np.float32(smoothing)
+    n_classes = logits.shape[1]
+    kept = target != ignored
+    hot = F.one_hot(torch.where(kept, target, 0), n_classes).movedim(-1, 1).cpu().numpy()
+    soft = (one - part) * hot.astype(np.float32) + part / np.float32(n_classes)
+    losses = F.cross_entropy(logits, torch.from_numpy(soft).to(logits), reduction="none")
+    return (losses * kept).sum() / kept.sum()
 
 
 def _elementwise(

@@ -1,0 +1,201 @@
+"""Read the grafted pass: every failure in it is an origin, because nothing upstream reaches it.
+
+What arrives wrong at a module comes from the code in front of it (glue), what a module without inner modules
+returns wrong is its own, what one with inner modules returns wrong comes from its code after the
+last of them. A gradient that arrives wrong comes from what consumed the tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+from portalign.compare.pairs import compare
+from portalign.compare.scales import Scales
+from portalign.mapping.pair import Pair, Pairing
+from portalign.records import Kind, Precision, TensorKey, Trace
+from portalign.results import Comparison, Divergence, Outcome
+
+_GRAFTED = (Kind.ACTIVATION, Kind.LOSS, Kind.GRADIENT)
+_STATE = (Kind.PARAMETER, Kind.BUFFER)
+_SELF_MADE = (Kind.INPUT, Kind.LR, Kind.METRIC)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Grafted:
+    """One comparison of the grafted pass with the pair it belongs to."""
+
+    pair: Pair
+    comparison: Comparison
+
+    @property
+    def key(self) -> TensorKey:
+        """The reference's key."""
+        return self.pair.reference.key
+
+    @property
+    def is_wrong(self) -> bool:
+        """The candidate's own computation differs here."""
+        return self.comparison.outcome is Outcome.FAIL
+
+
+def compare_grafted(pairing: Pairing, graft: Trace) -> tuple[Grafted, ...]:
+    """Compare what arrived in the grafted pass with what the reference recorded, in the reference's order.
+
+    Args:
+        pairing: pairs of the ordinary captures.
+        graft: the trace of the pass, under the candidate's keys.
+    """
+    records = graft.by_key()
+    found = []
+    for pair in pairing.pairs:
+        if pair.reference.key.kind not in _GRAFTED or pair.reference.key.iteration:
+            continue
+        lifted = pairing.twin(pair) or pair
+        arrived = [records.get(each.key) for each in (lifted.candidate, *lifted.others)]
+        there = [record for record in arrived if record is not None]
+        if len(there) == len(arrived):
+            found.append((pair, replace(lifted, candidate=there[0], others=tuple(there[1:]))))
+    scales = Scales(one for _, one in found)
+    return tuple(Grafted(pair, _compared(pair, one, scales.of(one))) for pair, one in found)
+
+
+def origins(grafted: Sequence[Grafted], reference: Trace) -> tuple[str, ...]:
+    """Name every origin, forward ones first, each once.
+
+    Args:
+        grafted: what `compare_grafted` found.
+        reference: the reference's trace: its aliases tell which modules share a tensor.
+    """
+    forward = [one for one in grafted if one.key.kind is Kind.ACTIVATION]
+    named = _forward_origins(forward, _roots(reference))
+    loss = [one.comparison.label for one in grafted if one.key.kind is Kind.LOSS and one.is_wrong]
+    backward = _backward_origins(grafted, named, _consumers(reference), is_loss_wrong=bool(loss))
+    return tuple(dict.fromkeys([*named.values(), *loss, *backward]))
+
+
+def with_grafts(
+    found: Divergence, comparisons: Sequence[Comparison], grafted: Sequence[str]
+) -> Divergence:
+    """Put the grafted pass's origins in place of those that were read off the order of events.
+
+    What the pass can't see (batches, learning rates, initial weights, the optimizer) keeps its place. Without
+    a single origin from the pass everything stays as it was.
+    """
+    if not grafted:
+        return found
+    unseen = {
+        one.label
+        for one in comparisons
+        if one.key.kind in _SELF_MADE or (one.key.kind in _STATE and not one.key.iteration)
+    }
+    kept = [label for label in found.origins if label in unseen]
+    named = tuple(dict.fromkeys([*kept, *grafted]))
+    failing = [one.label for one in comparisons if one.outcome is Outcome.FAIL]
+    return Divergence(
+        origins=named,
+        inherited=tuple(label for label in failing if label not in named),
+        unresolved=(),
+        first=found.first,
+    )
+
+
+def _compared(pair: Pair, one: Pair, scale: float) -> Comparison:
+    return compare(
+        one.reference.array,
+        one.candidate_values(),
+        key=one.reference.key,
+        candidate_key=one.candidate.key,
+        label=pair.label,
+        how_paired=pair.how,
+        scale=scale,
+        module_type=one.reference.module_type,
+    )
+
+
+def _forward_origins(
+    forward: Sequence[Grafted], roots: Mapping[TensorKey, int]
+) -> dict[tuple[str, int], str]:
+    """(module path, call) -> what to call the origin there; one for each tensor, however many modules read it."""
+    paths = {one.key.path for one in forward}
+    named: dict[tuple[str, int], str] = {}
+    seen: set[int] = set()
+    before = ""
+    for one in forward:
+        key = one.key
+        root = roots[key]
+        if one.is_wrong and root not in seen and (key.path, key.call) not in named:
+            named[key.path, key.call] = _forward_label(one, paths, before)
+        if one.is_wrong:
+            seen.add(root)
+        if key.slot.startswith("out."):
+            before = key.path
+    return named
+
+
+def _forward_label(one: Grafted, paths: set[str], before: str) -> str:
+    path = one.key.path or "(root)"
+    after = f" after {before}" if before else ""
+    if one.key.slot.startswith("in."):
+        return f"glue before {path} {one.key.slot}{',' + after if after else ''}"
+    prefix = f"{one.key.path}." if one.key.path else ""
+    has_inner = any(other != one.key.path and other.startswith(prefix) for other in paths)
+    return f"glue in {path}{after}" if has_inner else one.comparison.label
+
+
+def _backward_origins(
+    grafted: Sequence[Grafted],
+    forward: Mapping[tuple[str, int], str],
+    consumers: Mapping[tuple[str, str, int], tuple[str, ...]],
+    *,
+    is_loss_wrong: bool,
+) -> Iterator[str]:
+    """Modules and glue whose backward is wrong although their forward is right."""
+    gradients = [one for one in grafted if one.key.kind is Kind.GRADIENT and one.is_wrong]
+    blamed = {path for path, _ in forward}
+    own = {}
+    for one in gradients:
+        if not one.key.slot.startswith("out.") and one.key.path not in blamed:
+            own.setdefault(one.key.path, f"backward of {one.key.path}: {one.comparison.label}")
+    yield from own.values()
+    blamed |= own.keys()
+    for one in gradients:
+        key = one.key
+        if not key.slot.startswith("out."):
+            continue
+        used_by = consumers.get((key.path, key.slot, key.call), ())
+        if not key.path:
+            if not is_loss_wrong:
+                yield "backward of the loss"
+        elif not any(_is_near(path, blamed) for path in used_by):
+            yield f"backward of {used_by[0]}" if len(used_by) == 1 else f"backward after {key.path}"
+
+
+def _is_near(path: str, blamed: set[str]) -> bool:
+    """A blamed module, or one that holds a blamed module."""
+    return any(other == path or other.startswith(f"{path}.") for other in blamed)
+
+
+def _roots(trace: Trace) -> dict[TensorKey, int]:
+    """Native key -> order of the record that holds the tensor: equal for modules that share one."""
+    return {
+        record.key: record.order if record.alias_of is None else record.alias_of
+        for record in trace.records
+        if record.key.precision is Precision.NATIVE
+    }
+
+
+def _consumers(trace: Trace) -> dict[tuple[str, str, int], tuple[str, ...]]:
+    """(path, slot, call) of an output -> paths of the modules that take that very tensor."""
+    roots = _roots(trace)
+    takers: dict[int, list[str]] = {}
+    for key, root in roots.items():
+        if key.kind is Kind.ACTIVATION and key.slot.startswith("in."):
+            takers.setdefault(root, []).append(key.path)
+    return {
+        (key.path, key.slot, key.call): tuple(dict.fromkeys(takers.get(root, ())))
+        for key, root in roots.items()
+        if key.kind is Kind.ACTIVATION and key.slot.startswith("out.")
+    }

@@ -1,0 +1,51 @@
+"""How large tensors like this one are: the floor for what is zero in theory and noise in numbers.
+
+Gradients, updated weights and statistics can vanish (the gradient of a key projection's bias does); what
+they are compared with is the typical norm of tensors of the same kind, size and iteration.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import final
+
+import numpy as np
+
+from portalign.compare.tolerance import typical_norm
+from portalign.mapping.pair import Pair
+from portalign.records import Kind
+
+_CAN_VANISH = (Kind.GRADIENT, Kind.PARAMETER, Kind.BUFFER)
+_Group = tuple[Kind, int, int]
+
+
+@final
+class Scales:
+    """Typical norms of the reference's tensors, by group.
+
+    Args:
+        pairs: everything that will be compared; read once, one tensor in memory at a time.
+    """
+
+    def __init__(self, pairs: Iterable[Pair]) -> None:
+        norms: dict[_Group, list[float]] = defaultdict(list)
+        for pair in pairs:
+            if _can_vanish(pair):
+                values = pair.reference.array.astype(np.float64, copy=False)
+                norms[_group(pair)].append(float(np.linalg.norm(values)))
+        self._typical = {group: typical_norm(found) for group, found in norms.items()}
+
+    def of(self, pair: Pair) -> float:
+        """The typical norm around a pair; 0.0 where nothing vanishes in theory."""
+        return self._typical.get(_group(pair), 0.0)
+
+
+def _can_vanish(pair: Pair) -> bool:
+    is_number = pair.reference.array.dtype.kind not in "iub"
+    return pair.reference.key.kind in _CAN_VANISH and is_number
+
+
+def _group(pair: Pair) -> _Group:
+    key = pair.reference.key
+    return key.kind, pair.reference.array.size, key.iteration

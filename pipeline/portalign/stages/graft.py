@@ -1,0 +1,84 @@
+"""The grafted pass: the candidate once more, with the reference's recorded tensors put in at every module.
+
+What arrives at a module shows the error of the code in front of it, what it returns shows its own: no
+difference reaches the next module. Runs in float64 where there is a twin, on the first batch, after
+both captures are complete.
+"""
+
+from __future__ import annotations
+
+
+from portalign.frameworks.base import Model
+from portalign.mapping.pair import pair
+from portalign.records import Array, Kind, Precision, Role, Step, TensorKey, Trace
+from portalign.stages import exchange
+from portalign.stages.backward import forward_for_loss, record_gradients, training
+from portalign.stages.batches import batches_of, model_arguments
+from portalign.stages.recorder import Recorder
+from portalign.stages.session import Session, restore, tensors_of
+from portalign.store import TraceWriter, read_trace
+
+GRAFT = "graft"
+_Values = dict[tuple[Kind, str, str, int], Array]
+
+
+def run(session: Session, model: Model) -> None:
+    """Run the pass and write its trace to ``<step>/graft/``; keys are the candidate's own."""
+    reference = exchange.await_trace(session.folder / Role.REFERENCE.value)
+    precision = session.precisions[-1]
+    values = _replacements(session, reference, precision)
+    writer = TraceWriter(session.folder / GRAFT)
+    grafted = Session(
+        session.request,
+        session.framework,
+        Recorder(session.framework, writer),
+        session.flags,
+        session.precisions,
+        structure=session.structure,
+    )
+    if session.request.step is Step.BACKWARD:
+        restore(session, model)
+    with session.timed(GRAFT):
+        if precision is Precision.FLOAT64:
+            with session.framework.lifted():
+                _run_once(grafted, model, values, precision)
+        else:
+            _run_once(grafted, model, values, precision)
+    writer.finish(session.info())
+
+
+def _run_once(session: Session, model: Model, values: _Values, precision: Precision) -> None:
+    framework, is_backward = session.framework, session.request.step is Step.BACKWARD
+    batch = batches_of(exchange.await_trace(session.folder / exchange.INPUTS))[0]
+    sink = session.recorder.sink(iteration=0, precision=precision)
+
+    def replacement(kind: Kind, path: str, slot: str, call: int) -> Array | None:
+        return values.get((kind, path, slot, call))
+
+    if not is_backward:
+        arguments = tensors_of(session, model_arguments(batch, session.request), precision)
+        with framework.graft(model, replacement, sink):
+            framework.forward(model, arguments, grad=False)
+        return
+    trainer, loss_function = training(session, model, precision)
+    trainer.reset()
+    with framework.graft(model, replacement, sink, gradients=True):
+        loss = loss_function(*forward_for_loss(session, model, batch, precision))
+        session.recorder.tensor(TensorKey(Kind.LOSS, "loss", precision=precision), loss)
+        trainer.backward(loss)
+    record_gradients(session, trainer, 0, precision)
+
+
+def _replacements(session: Session, reference: Trace, precision: Precision) -> _Values:
+    """The reference's tensors under the candidate's names, for all that is paired and of one shape."""
+    own = read_trace(session.request.side_folder())
+    pairing = pair(reference, own, session.plan, outputs=session.request.outputs)
+    found: _Values = {}
+    for each in pairing.pairs:
+        key = each.candidate.key
+        if key.kind not in (Kind.ACTIVATION, Kind.GRADIENT) or key.iteration:
+            continue
+        lifted = pairing.twin(each) if precision is Precision.FLOAT64 else each
+        if lifted is not None and lifted.reference.array.shape == lifted.candidate.array.shape:
+            found[key.kind, key.path, key.slot, key.call] = lifted.reference.array
+    return found

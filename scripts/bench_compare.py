@@ -1,0 +1,227 @@
+"""Measure `portalign compare` against reprod_log and against merely reading the files, in one run.
+
+Every measurement runs in a fresh process on one core with the files in the page cache; the best of
+some rounds counts, and the contestants take turns so that a busy machine slows all alike.
+
+    python scripts/bench_compare.py            # 2 GB of float32 pairs
+    python scripts/bench_compare.py --gb 0.25  # quick
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from portalign.compare.measure import CHUNK_BYTES, measure
+from portalign.compare.pairs import compare
+from portalign.foreign import read_arrays
+from portalign.records import Array, Kind, TensorKey
+
+N_ARRAYS = 16
+AIM_REPROD, AIM_READ, AIM_MEMORY = 2.5, 0.5, 300e6
+
+Result = dict[str, float]
+
+
+def main() -> int:
+    """Run all contestants and print their rates; 1 if an aim is missed."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--gb", type=float, default=2.0, help="size of all pairs together")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--only", choices=sorted(CONTESTANTS), help=argparse.SUPPRESS)
+    options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    given = options.parse_args()
+    if given.only:
+        print(json.dumps(CONTESTANTS[given.only](given.folder)))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="portalign-bench-") as folder:
+        n_bytes = _write(Path(folder), given.gb)
+        best: dict[str, Result] = {}
+        for _ in range(given.rounds):
+            for name in CONTESTANTS:
+                result = _in_child(name, Path(folder))
+                if name not in best or result["seconds"] < best[name]["seconds"]:
+                    best[name] = result
+    return _report(best, n_bytes)
+
+
+def _write(folder: Path, gb: float) -> int:
+    """Pairs as faithful float32 ports give them, as plain arrays and as reprod_log dumps."""
+    rng = np.random.default_rng(0)
+    n = max(1, int(gb * 1e9 / 8 / N_ARRAYS))
+    sides: tuple[dict[str, Array], dict[str, Array]] = ({}, {})
+    for at in range(N_ARRAYS):
+        array = rng.standard_normal(n, dtype=np.float32)
+        noise = rng.standard_normal(n, dtype=np.float32) * np.float32(1e-7)
+        for side, values in zip(sides, (array, array * (1 + noise)), strict=True):
+            side[f"layer_{at:02d}"] = values
+    for role, side in zip(("reference", "candidate"), sides, strict=True):
+        (folder / role).mkdir()
+        for name, values in side.items():
+            np.save(folder / role / f"{name}.npy", values)
+        np.save(folder / f"{role}.npy", np.array(side, dtype=object), allow_pickle=True)
+    return 2 * N_ARRAYS * n * 4
+
+
+def _in_child(name: str, folder: Path) -> Result:
+    command = [sys.executable, __file__, "--only", name, "--folder", str(folder)]
+    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command,
+        env={**os.environ, **single, "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    result: Result = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _timed(work: Callable[[], object]) -> Result:
+    start = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "peak": _peak_bytes()}
+
+
+def _peak_bytes() -> float:
+    """Peak memory of this process; ``ru_maxrss`` on Linux keeps that of the writing parent."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return float(line.split()[1]) * 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def _read_and_sum(folder: Path) -> Result:
+    """The least anyone must do: read each file into one buffer, piece by piece, and add it up."""
+    buffer = np.empty(CHUNK_BYTES // 4, np.float32)
+
+    def work() -> None:
+        for role in ("reference", "candidate"):
+            for path in sorted((folder / role).iterdir()):
+                with path.open("rb", buffering=0) as file:
+                    while n_bytes := file.readinto(memoryview(buffer).cast("B")):
+                        buffer[: n_bytes // 4].sum()
+
+    return _timed(work)
+
+
+def _map_and_sum(folder: Path) -> Result:
+    """The same without a copy: map each file and add it up."""
+
+    def work() -> None:
+        for role in ("reference", "candidate"):
+            for path in sorted((folder / role).iterdir()):
+                array = np.load(path, mmap_mode="r")
+                for start in range(0, array.size, CHUNK_BYTES // 4):
+                    array[start : start + CHUNK_BYTES // 4].sum()
+
+    return _timed(work)
+
+
+def _compare_pairs(reference: dict[str, Array], candidate: dict[str, Array]) -> None:
+    for name, array in reference.items():
+        compare(array, candidate[name], key=TensorKey(Kind.OUTPUT, name))
+
+
+def _portalign_arrays(folder: Path) -> Result:
+    """Folders of plain arrays, from opening the files to the verdicts."""
+    return _timed(
+        lambda: _compare_pairs(read_arrays(folder / "reference"), read_arrays(folder / "candidate"))
+    )
+
+
+def _portalign_dumps(folder: Path) -> Result:
+    """reprod_log's own dumps, from opening the files to the verdicts."""
+    return _timed(
+        lambda: _compare_pairs(
+            read_arrays(folder / "reference.npy"), read_arrays(folder / "candidate.npy")
+        )
+    )
+
+
+def _portalign_loaded(folder: Path) -> Result:
+    """The same arrays already in memory: arithmetic alone."""
+    sides = _loaded(folder)
+    return _timed(lambda: [measure(array, sides[1][name]) for name, array in sides[0].items()])
+
+
+def _reprod_dumps(folder: Path) -> Result:
+    """reprod_log on its own dumps, as its helper reads and compares them."""
+    from reprod_log import ReprodDiffHelper  # imports paddle
+
+    helper = ReprodDiffHelper()
+
+    def work() -> None:
+        sides = [
+            helper.load_info(str(folder / f"{role}.npy")) for role in ("reference", "candidate")
+        ]
+        helper.compare_info(*sides)
+
+    return _timed(work)
+
+
+def _reprod_loaded(folder: Path) -> Result:
+    """reprod_log's arithmetic alone: three statistics."""
+    from reprod_log.compare import compute_diff  # imports paddle
+
+    sides = _loaded(folder)
+    return _timed(lambda: compute_diff(*sides))
+
+
+def _loaded(folder: Path) -> list[dict[str, Array]]:
+    return [
+        {path.stem: np.load(path) for path in sorted((folder / role).iterdir())}
+        for role in ("reference", "candidate")
+    ]
+
+
+CONTESTANTS: dict[str, Callable[[Path], Result]] = {
+    "read and sum": _read_and_sum,
+    "map and sum": _map_and_sum,
+    "portalign compare, arrays": _portalign_arrays,
+    "portalign compare, reprod_log dumps": _portalign_dumps,
+    "portalign, arithmetic alone": _portalign_loaded,
+    "reprod_log, its dumps": _reprod_dumps,
+    "reprod_log, arithmetic alone": _reprod_loaded,
+}
+
+
+def _report(best: dict[str, Result], n_bytes: int) -> int:
+    rate = {name: n_bytes / result["seconds"] / 1e9 for name, result in best.items()}
+    print(f"{n_bytes / 1e9:.2f} GB of float32 pairs, one core, files in the page cache")
+    for name, result in best.items():
+        print(f"  {name:36s} {rate[name]:6.2f} GB/s   peak {result['peak'] / 1e6:6.0f} MB")
+    ours, dumps = "portalign compare, arrays", "portalign compare, reprod_log dumps"
+    alone = "portalign, arithmetic alone"
+    aims = [
+        ("over reprod_log on its dumps", dumps, "reprod_log, its dumps", AIM_REPROD),
+        ("over reprod_log's three, in memory", alone, "reprod_log, arithmetic alone", 0.0),
+        ("over reading and summing", ours, "read and sum", AIM_READ),
+        ("over mapping and summing", ours, "map and sum", 0.0),
+    ]
+    is_met = best[ours]["peak"] <= AIM_MEMORY
+    for text, mine, other, aim in aims:
+        ratio = rate[mine] / rate[other]
+        is_met = is_met and ratio >= aim
+        print(f"  all statistics, {text:36s} {ratio:5.2f}x" + (f"   aim {aim:g}x" if aim else ""))
+    print(
+        f"  aims {'met' if is_met else 'MISSED'}; memory aim for {ours!r}: "
+        f"{AIM_MEMORY / 1e6:.0f} MB"
+    )
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

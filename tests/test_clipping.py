@@ -1,0 +1,193 @@
+"""Gradient clipping and porters' own optimizers: what `update` will do is told, and not changed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from portalign.errors import CaptureError
+from portalign.frameworks.norms import clipping, global_norm
+from portalign.frameworks.paddlepaddle import training as paddle_training
+from portalign.frameworks.pytorch import training as torch_training
+from portalign.records import Precision
+from portalign.request import Spec
+from training_pair import build_trainer, distance, models, paddle, state, to_numpy, torch, train
+
+SIDES = [torch_training, paddle_training]
+LR = {"lr": 0.01}
+
+
+@pytest.mark.parametrize("side", SIDES, ids=["torch", "paddle"])
+@pytest.mark.parametrize("limit", [{"clip_norm": 0.5}, {"clip_value": 0.05}], ids=str)
+def test_clip_tells_what_the_update_applies(side: Any, limit: dict[str, float]) -> None:
+    model = models(is_double=True)[SIDES.index(side)]
+    before = state(model)
+
+    clips, gradients = train(
+        side, model, Spec("sgd", args={"lr": 1.0, **limit}), n=1, is_double=True
+    )
+
+    applied = {name: before[name] - value for name, value in state(model).items()}
+    unclipped = global_norm(gradients[0].values())
+    assert clips[0].norm == pytest.approx(unclipped, rel=1e-12)
+    assert clips[0].coefficient == pytest.approx(
+        global_norm(applied.values()) / unclipped, rel=1e-12
+    )
+    assert clips[0].coefficient < 0.99
+
+
+@pytest.mark.parametrize("side", SIDES, ids=["torch", "paddle"])
+def test_nothing_to_clip_is_a_coefficient_of_one(side: Any) -> None:
+    for args in (LR, {**LR, "clip_norm": 1e6}):
+        model = models(is_double=False)[SIDES.index(side)]
+
+        clips, _ = train(side, model, Spec("sgd", args=args), n=2, is_double=False)
+
+        assert [clip.coefficient for clip in clips] == [1.0, 1.0]
+
+
+def test_asking_paddle_what_it_will_clip_leaves_gradients_and_update_alone() -> None:
+    ends = []
+    for asks in (False, True):
+        model = models(is_double=False)[1]
+        trainer = build_trainer(
+            paddle_training, model, Spec("adamw", args={**LR, "clip_norm": 0.5})
+        )
+        for _ in range(3):
+            trainer.reset()
+            trainer.backward(model(paddle.to_tensor([[1, 2, 3]]))["logits"].square().sum())
+            before = {name: to_numpy(grad) for name, grad in trainer.gradients()}
+            if asks:
+                assert trainer.clip().coefficient < 1
+            for name, grad in trainer.gradients():
+                assert np.array_equal(before[name], to_numpy(grad))
+            trainer.update()
+        ends.append(state(model))
+
+    assert all(np.array_equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+OWN = """
+import paddle, torch
+def torch_sgd(model, settings):
+    return torch.optim.SGD(model.parameters(), lr=settings["lr"])
+def paddle_sgd(model, learning_rate, grad_clip, settings):
+    return paddle.optimizer.SGD(learning_rate, model.parameters(), grad_clip=grad_clip)
+def paddle_forgets_the_clip(model, learning_rate, grad_clip, settings):
+    return paddle.optimizer.SGD(learning_rate, model.parameters())
+def paddle_groups(model, learning_rate, grad_clip, settings):
+    first, *rest = model.parameters()
+    groups = [{"params": [first], "weight_decay": 0.0}, {"params": rest}]
+    return paddle.optimizer.AdamW(learning_rate, parameters=groups, grad_clip=grad_clip)
+class BrokenClip(paddle.nn.ClipGradByNorm):
+    def __call__(self, pairs):
+        raise RuntimeError("no such luck")
+def paddle_broken_clip(model, learning_rate, grad_clip, settings):
+    return paddle.optimizer.SGD(learning_rate, model.parameters(), grad_clip=BrokenClip(1.0))
+def returns_text(*arguments):
+    return "sgd"
+def raises(*arguments):
+    return 1 / 0
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    path = tmp_path / "own.py"
+    path.write_text(OWN, encoding="utf-8")
+    return str(path)
+
+
+def test_own_optimizers_train_alike_and_are_clipped(own: str) -> None:
+    first, second = models(is_double=True)
+    args = {"lr": 0.1, "clip_norm": 0.5}
+    seen = []
+    for side, model, name in zip(SIDES, (first, second), ("torch", "paddle"), strict=True):
+        spec = Spec(function=f"{own}:{name}_sgd", args=args)
+        trainer = side.trainer(
+            model,
+            spec,
+            None,
+            settings={"lr": 0.1},
+            precision=Precision.FLOAT64,
+            round_scalars=True,
+        )
+        logits = model(_ids(side, [[1, 2, 3]]))["logits"]
+        trainer.backward((logits * logits).sum())
+        seen.append(trainer.clip().coefficient)
+        trainer.update()
+
+    assert seen[0] == pytest.approx(seen[1], rel=1e-12)
+    assert seen[0] < 1
+    assert distance(first, second) < 1e-12  # float64 rounding; see the twins above
+
+
+def _ids(side: Any, ids: list[list[int]]) -> Any:
+    return torch.tensor(ids) if side is torch_training else paddle.to_tensor(ids)
+
+
+def _clip_of(own: str, name: str) -> tuple[float, float, list[float]]:
+    model = models(is_double=True)[1]
+    args = {"lr": 0.1, "clip_norm": 0.5}
+    trainer = build_trainer(paddle_training, model, Spec(function=f"{own}:{name}", args=args))
+    trainer.backward(model(paddle.to_tensor([[1, 2, 3]]))["logits"].square().sum())
+    found = trainer.clip()
+    norms = [global_norm([to_numpy(grad)]) for _, grad in trainer.gradients() if grad is not None]
+    return found.norm, found.coefficient, norms
+
+
+def test_a_paddle_optimizer_that_forgets_the_clip_is_seen(own: str) -> None:
+    assert _clip_of(own, "paddle_sgd")[1] < 1
+    assert _clip_of(own, "paddle_forgets_the_clip")[1] == 1.0
+
+
+def test_paddle_clips_each_group_by_a_norm_of_its_own(own: str) -> None:
+    norm, coefficient, norms = _clip_of(own, "paddle_groups")
+
+    clipped = [min(0.5, norms[0]), min(0.5, math.sqrt(sum(n * n for n in norms[1:])))]
+    assert coefficient == pytest.approx(math.hypot(*clipped) / norm, rel=1e-12)
+
+
+def test_what_a_clip_raises_is_told(own: str) -> None:
+    with pytest.raises(CaptureError, match="BrokenClip raised RuntimeError: no such luck"):
+        _clip_of(own, "paddle_broken_clip")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("returns_text", "returned str"), ("raises", "ZeroDivisionError")]
+)
+def test_own_optimizers_that_fail_are_told(own: str, name: str, said: str) -> None:
+    for side, model in zip(SIDES, models(is_double=False), strict=True):
+        with pytest.raises(CaptureError, match=said):
+            build_trainer(side, model, Spec(function=f"{own}:{name}", args=LR))
+
+
+def test_norms_of_bfloat16_gradients_are_read_right() -> None:
+    kind = "bfloat16"
+    first, second = torch.nn.Linear(2, 1, bias=False), paddle.nn.Linear(2, 1, bias_attr=False)
+    first.to(getattr(torch, kind))
+    second.to(dtype=kind)
+    trainers = [
+        build_trainer(side, model, Spec("sgd", args=LR))
+        for side, model in zip(SIDES, (first, second), strict=True)
+    ]
+    trainers[0].backward(
+        (first.weight * torch.tensor([[3.0, 4.0]], dtype=first.weight.dtype)).sum()
+    )
+    trainers[1].backward((second.weight * paddle.to_tensor([[3.0], [4.0]], kind)).sum())
+
+    assert [trainer.clip().norm for trainer in trainers] == [5.0, 5.0]
+
+
+def test_norms_are_float64_and_nan_stays() -> None:
+    assert global_norm([]) == 0.0
+    assert global_norm([np.full(3_000_000, 0.1, np.float32)]) == pytest.approx(
+        math.sqrt(3_000_000) * float(np.float32(0.1)), rel=1e-12
+    )
+    assert math.isnan(global_norm([np.array([1.0, np.nan])]))
+    assert math.isnan(clipping(float("nan"), 1.0).coefficient)
+    assert clipping(0.0, 0.0).coefficient == 1.0
