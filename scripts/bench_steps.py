@@ -66,7 +66,9 @@ def _train(framework, model, request, tensors, arguments) -> None:  # type: igno
         precision=Precision.NATIVE,
         other_framework=request.other_framework,
     )
-    loss_function = framework.loss(request.loss, request.settings)
+    loss_function = framework.loss(
+        request.loss, request.settings, other_framework=request.other_framework
+    )
     for iteration in range(request.iterations):
         index = iteration % len(tensors)
         trainer.reset()
@@ -108,9 +110,7 @@ def measure(port: Port, step: Step) -> str:
         side.peak_memory_bytes / bare_side["peak"]
         for side, bare_side in zip(report.sides, bare_sides, strict=True)
     ]
-    capture = max(
-        side.seconds.get("total", 0.0) for side in report.sides
-    )
+    capture = max(side.seconds["total"] - side.seconds.get("wait", 0.0) for side in report.sides)
     return (
         f"{port.name} {step.value:9} twin={port.twin:4} bare {bare_seconds:6.1f} s, "
         f"captures {capture / bare_seconds:5.2f}x, whole step {(wall - imports) / bare_seconds:5.2f}x, "

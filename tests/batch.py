@@ -105,7 +105,7 @@ def _capture(orders: Mapping[Role, list[str]], folder: Path) -> None:
                     stderr=subprocess.STDOUT,
                 )
         while any(process.poll() is None for process in running.values()):
-            failed = [path for path in folder.glob("*/*.error.json")]
+            failed = list(folder.glob("*/*.error.json"))
             assert not failed, failed[0].read_text(encoding="utf-8")
             assert time.monotonic() < deadline, f"no end after {LIMIT_SECONDS} s: see {folder}"
             time.sleep(0.05)

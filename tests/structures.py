@@ -132,3 +132,37 @@ def trace(role: Role, records: Sequence[TensorRecord], tree: Structure | None = 
         for order, r in enumerate(records)
     )
     return Trace(folder="memory", info=info, records=numbered, is_complete=True)
+
+
+def record(
+    kind: Kind,
+    path: str = "",
+    slot: str = "",
+    *,
+    array: Array | None = None,
+    iteration: int = 0,
+    precision: Precision = Precision.NATIVE,
+) -> TensorRecord:
+    """A record of call 0; two zeros unless `array` is given."""
+    key = TensorKey(kind, path, slot, 0, iteration, precision)
+    return TensorRecord(key, 0, np.zeros(2) if array is None else array, "float32")
+
+
+def floats(*shape: int) -> Array:
+    """Normal float32 values, the same for the same shape."""
+    return np.random.default_rng(7).normal(size=shape).astype(np.float32)
+
+
+def randomise(model: Any) -> None:
+    """Give a torch model's norms and statistics values that a swap would change."""
+    import torch
+
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.dim() == 1 and tensor.is_floating_point():
+                tensor.copy_(torch.rand_like(tensor) + 0.5)
+
+
+def tokens(n_words: int, *shape: int) -> Array:
+    """Word numbers, the same for the same arguments."""
+    return np.random.default_rng(7).integers(0, n_words, size=shape)

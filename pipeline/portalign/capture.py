@@ -17,6 +17,7 @@ from pathlib import Path
 from portalign import frameworks
 from portalign.errors import CaptureError, ErrorFacts, PortalignError
 from portalign.frameworks.base import Model
+from portalign.functions import describe
 from portalign.records import Role, Step
 from portalign.request import CaptureRequest
 from portalign.stages import backward, forward, graft, lr_scheduler, metric
@@ -79,9 +80,8 @@ def _run_file(path: Path) -> int:
 
 def _facts(err: BaseException, request: CaptureRequest) -> ErrorFacts:
     if not isinstance(err, PortalignError):
-        at = traceback.extract_tb(err.__traceback__)[-1]
         err = CaptureError(
-            f"{type(err).__name__}: {err} ({at.filename}, line {at.lineno})",
+            describe(err),
             why=f"the {request.role.value} stopped before its trace was complete",
             do="read the traceback in this side's log, mend the port, and run the step again",
         )

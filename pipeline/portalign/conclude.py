@@ -17,7 +17,7 @@ from portalign.compare.curves import compare_curve
 from portalign.compare.doubts import doubts
 from portalign.compare.grafts import compare_grafted, origins, with_grafts
 from portalign.compare.locate import locate
-from portalign.compare.pairs import compare, overall
+from portalign.compare.pairs import as_data, compare, overall
 from portalign.compare.scales import Scales
 from portalign.config import Port
 from portalign.errors import TraceError
@@ -25,11 +25,12 @@ from portalign.mapping.names import match_state
 from portalign.mapping.pair import Pair, Pairing, pair
 from portalign.mapping.weights import WeightPlan
 from portalign.records import Kind, Precision, Role, SideInfo, Step, Structure, TensorRecord, Trace
-from portalign.results import Comparison, Divergence, Outcome, StepReport, Verdict
+from portalign.results import Comparison, Divergence, Outcome, StepReport, Unpaired, Verdict
 from portalign.store import read_trace
 
 SCHEMA = 1
 _WEIGHTS, GRAFT = "weights", "graft"
+_NEEDED = (Kind.OUTPUT, Kind.PREDICTION, Kind.LOSS)
 _CURVES = (Kind.LR, Kind.METRIC)
 
 
@@ -66,7 +67,8 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     comparisons = tuple(_comparisons(pairing))
     divergence = _divergence(folder, comparisons, pairing, reference)
     reservations = doubts(port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate))
-    outcome = overall(comparisons, pairing.unpaired)
+    unpaired = (*pairing.unpaired, *_unrecorded(pairing, (reference, candidate)))
+    outcome = overall(comparisons, unpaired)
     if outcome is Outcome.PASS and reservations:
         outcome = Outcome.INCONCLUSIVE
     sides = _infos(reference, candidate)
@@ -77,7 +79,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         outcome=outcome,
         headline="",
         comparisons=comparisons,
-        unpaired=pairing.unpaired,
+        unpaired=unpaired,
         reservations=reservations,
         divergence=divergence,
         sides=sides,
@@ -96,19 +98,43 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
 
 def _trace(folder: Path, role: Role) -> Trace:
     """A side's records, its initial state first."""
-    trace = read_trace(folder / role.value)
+    trace = _whole(folder / role.value)
+    weights = folder / _WEIGHTS / role.value
+    if not weights.is_dir():
+        return trace
+    state = _whole(weights).records
+    later = (_shifted(record, len(state)) for record in trace.records)
+    return replace(trace, records=(*state, *later))
+
+
+def _whole(folder: Path) -> Trace:
+    trace = read_trace(folder)
     if not trace.is_complete or trace.info is None:
         raise TraceError(
             f"{trace.folder} has no manifest: its capture did not end well",
             why="an incomplete trace can't show that everything agrees",
             do="run the step again",
         )
-    weights = folder / _WEIGHTS / role.value
-    if not weights.is_dir():
-        return trace
-    state = read_trace(weights).records
-    later = (_shifted(record, len(state)) for record in trace.records)
-    return replace(trace, records=(*state, *later))
+    return trace
+
+
+def _unrecorded(pairing: Pairing, sides: Sequence[Trace]) -> tuple[Unpaired, ...]:
+    """What the step promises and a side saw but could not record."""
+    told = {record.key for record in pairing.unpaired}
+    found = (
+        Unpaired(
+            role.value,
+            skipped.key,
+            f"the {role.value} could not record it: {skipped.reason}",
+            is_promised=True,
+        )
+        for role, trace in zip(Role, sides, strict=True)
+        for skipped in trace.skipped
+        if skipped.key.kind in _NEEDED
+        and skipped.key.precision is Precision.NATIVE
+        and skipped.key not in told
+    )
+    return tuple(found)
 
 
 def _shifted(record: TensorRecord, n_before: int) -> TensorRecord:
@@ -151,7 +177,7 @@ def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
             )
             continue
         twin = pairing.twin(each)
-        yield compare(
+        found = compare(
             each.reference.array,
             each.candidate_values(),
             key=key,
@@ -164,11 +190,16 @@ def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
             module_type=each.reference.module_type,
             order=order,
         )
+        yield as_data(found) if key.kind is Kind.INPUT else found
 
 
 def _is_free_running(each: Pair) -> bool:
-    """After the first update both sides run on weights of their own, and rounding is amplified."""
-    return each.reference.key.iteration > 0 and each.reference.key.kind is not Kind.INPUT
+    """Each side loses on its own account: after the first update, on weights of its own.
+
+    In clipping always: torch divides by the norm + 1e-6 and paddle by the norm, the twins alike.
+    """
+    key = each.reference.key
+    return key.kind is Kind.GRADIENT_NORM or (key.iteration > 0 and key.kind is not Kind.INPUT)
 
 
 def _infos(reference: Trace, candidate: Trace) -> tuple[SideInfo, ...]:
@@ -214,8 +245,8 @@ def _headline(report: StepReport) -> str:
             if any(c.verdict is verdict for c in report.comparisons)
         )
         return f"all {n_pairs} pairs agree: {', '.join(counts)}"
-    reasons = [r.text for r in report.reservations]
-    reasons += [f"{u.key} stands on one side only" for u in report.unpaired if u.is_promised]
+    reasons = [f"{u.role} {u.key}: {u.reason}" for u in report.unpaired if u.is_promised]
+    reasons += [r.text for r in report.reservations]
     reasons += [f"{c.label}: {c.reason}" for c in report.comparisons if c.outcome is not Outcome.PASS]
     more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
     return f"{reasons[0] if reasons else 'nothing was compared'}{more}"

@@ -21,6 +21,8 @@ from portalign.errors import CaptureError, PortalignError
 
 Function = Callable[..., Any]
 
+_LIBRARIES = frozenset({"site-packages", "dist-packages"})
+
 
 def load_function(reference: str) -> Function:
     """Load the function a reference names.
@@ -71,7 +73,7 @@ def call_function(reference: str, *arguments: object) -> Any:
         raise
     except (Exception, SystemExit) as err:
         raise CaptureError(
-            f"{reference} raised {_describe(err)}",
+            f"{reference} raised {describe(err)}",
             why="portalign needs what it returns",
             do="call that function by itself to see its whole traceback",
         ) from err
@@ -142,7 +144,7 @@ def _from_file(path: Path) -> ModuleType:
     except (Exception, SystemExit) as err:
         del sys.modules[name]
         raise CaptureError(
-            f"importing {path} raised {_describe(err)}",
+            f"importing {path} raised {describe(err)}",
             why="a function in it was to be called",
             do=f"make `python {path}` run without an error",
         ) from err
@@ -157,7 +159,7 @@ def _from_package(place: str) -> ModuleType:
 
 
 def _no_module(place: str, err: BaseException | None) -> CaptureError:
-    reason = f": {_describe(err)}" if err is not None else ""
+    reason = f": {describe(err)}" if err is not None else ""
     return CaptureError(
         f"module {place!r} can't be imported from a file{reason}",
         why="a function in it was to be called",
@@ -175,10 +177,13 @@ def _first_on_path(folder: Path) -> Iterator[None]:
             sys.path.remove(str(folder))
 
 
-def _describe(err: BaseException) -> str:
-    """Kind, text and the innermost line of an exception, in one line."""
-    text = f"{type(err).__name__}: {err}" if str(err) else type(err).__name__
+def describe(err: BaseException) -> str:
+    """Kind, first line and place of an exception, in one line: the innermost line that isn't a library's."""
+    first = (str(err).strip().splitlines() or [""])[0]
+    text = f"{type(err).__name__}: {first}" if first else type(err).__name__
     if isinstance(err, SyntaxError):  # its own place is in its text
         return text
     frames = traceback.extract_tb(err.__traceback__)
-    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
+    own = [frame for frame in frames if not _LIBRARIES.intersection(Path(frame.filename).parts)]
+    at = next(reversed(own or frames), None)
+    return f"{text} ({at.filename}, line {at.lineno})" if at else text

@@ -53,7 +53,7 @@ def run_step(
     except PortalignError as err:
         _keep_failed(running, port_folder / f"{step.value}{FAILED_SUFFIX}", err)
         raise
-    except KeyboardInterrupt:
+    except BaseException:  # interrupted, or a fault of ours: the earlier run stays as it is
         with suppress(OSError):
             _move(running, port_folder / f"{step.value}{FAILED_SUFFIX}")
         raise

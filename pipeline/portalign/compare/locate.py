@@ -15,7 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
-from portalign.compare.places import Run, fails, is_after_rate, is_initial_state, is_input, link
+from portalign.compare.places import (
+    Run,
+    fails,
+    is_after_rate,
+    is_initial_state,
+    is_input,
+    is_of_given_scores,
+    link,
+)
 from portalign.records import Kind
 from portalign.results import Comparison, Divergence, Outcome
 
@@ -43,6 +51,8 @@ def locate(comparisons: Iterable[Comparison]) -> Divergence:
     - Any other value (loss, clipping, optimizer state, updated weights) is an origin if all links
       before it pass. When something is trained, whatever fails in an earlier iteration is before
       it; batches that are only run forward don't feed each other.
+    - A metric comes after all batches: of a side's own predictions it inherits from any of them that
+      fails; of given predictions (shared ones, crafted ones) it is an origin by itself.
 
     Pairs that could not be decided are in no list; with no failing pair all lists are empty.
     """
@@ -85,6 +95,8 @@ def _place(one: Comparison, earlier: list[Comparison], run: Run) -> _Place:
 
 def _feeds(other: Comparison, one: Comparison, run: Run) -> bool:
     """`other` fails in a link before `one`, and a difference there can reach it."""
+    if one.key.kind is Kind.METRIC:
+        return not is_of_given_scores(one) and other.key.kind is not Kind.METRIC
     if link(other)[0] < link(one)[0]:
         return run.is_training
     if other.key.kind is Kind.LR:

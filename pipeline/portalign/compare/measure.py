@@ -173,6 +173,8 @@ def _cosine(difference: float, reference: float, candidate: float) -> float:
     if not (reference > 0 and candidate > 0):
         return math.nan
     ratio = candidate / reference
+    if not 0 < ratio < math.inf:  # sizes so far apart that their ratio leaves the range of float64
+        return math.nan
     gap = (difference / reference) ** 2 - (1 - ratio) ** 2
     return min(1.0, max(-1.0, 1 - gap / (2 * ratio)))
 

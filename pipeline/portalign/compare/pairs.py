@@ -6,12 +6,13 @@ The one way in for every step and for two foreign files alike; it holds no rule 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from portalign.compare.judge import judge
 from portalign.compare.measure import measure
 from portalign.compare.tolerance import for_dtypes
 from portalign.records import Array, TensorKey
-from portalign.results import Comparison, Outcome, Tolerance, Unpaired, worst
+from portalign.results import Basis, Comparison, Outcome, Tolerance, Unpaired, Verdict, worst
 
 
 def compare(
@@ -71,6 +72,31 @@ def compare(
         reason=found.reason,
         module_type=module_type,
         order=order,
+    )
+
+
+def as_data(found: Comparison) -> Comparison:
+    """Hold a pair to the bytes: data is copied and not computed, so close is not equal.
+
+    A passing pair that isn't bitwise equal (another dtype, a last digit, -0.0) becomes DIVERGENT.
+    """
+    if found.outcome is not Outcome.PASS or found.verdict is Verdict.IDENTICAL:
+        return found
+    native = found.native
+    dtypes = (native.dtype_reference, native.dtype_candidate)
+    what = (
+        f"the dtypes are {dtypes[0]} against {dtypes[1]}"
+        if dtypes[0] != dtypes[1]
+        else f"{max(native.n_mismatched, 1)} of {native.n_elements} elements are other bytes"
+    )
+    return replace(
+        found,
+        verdict=Verdict.DIVERGENT,
+        basis=Basis.BITS,
+        outcome=Outcome.FAIL,
+        allowed=0.0,
+        used=math.inf,
+        reason=f"Both sides must be fed the same bytes, and {what}.",
     )
 
 

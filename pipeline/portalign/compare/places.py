@@ -28,6 +28,7 @@ _CHAIN = {
     Kind.OPTIMIZER_STATE: 9,
 }
 _UPDATE = 10
+_AFTER_ALL = 2**63 - 1  # a metric is computed from all batches, after the last
 _STATE = (Kind.PARAMETER, Kind.BUFFER)
 
 
@@ -36,6 +37,8 @@ def link(one: Comparison) -> tuple[int, int]:
     key = one.key
     if key.kind in _STATE and key.iteration > 0:
         return key.iteration - 1, _UPDATE
+    if key.kind is Kind.METRIC:
+        return _AFTER_ALL, _CHAIN[key.kind]
     return key.iteration, _CHAIN[key.kind]
 
 
@@ -47,6 +50,11 @@ def is_initial_state(one: Comparison) -> bool:
 def is_after_rate(one: Comparison) -> bool:
     """What the optimizer step writes: all that the learning rate of an iteration feeds."""
     return link(one)[1] > _CHAIN[Kind.LR]
+
+
+def is_of_given_scores(one: Comparison) -> bool:
+    """A metric of predictions that both sides were given: nothing before it can excuse it."""
+    return one.key.kind is Kind.METRIC and one.key.slot not in ("", "own")
 
 
 def fails(one: Comparison) -> bool:

@@ -90,7 +90,7 @@ def zero_gradients(comparisons: Sequence[Comparison]) -> Reservation | None:
     norms = [
         max(c.native.norm_reference, c.native.norm_candidate)
         for c in comparisons
-        if c.key.kind is Kind.GRADIENT
+        if c.key.kind is Kind.GRADIENT and c.native.n_compared  # all NaN is another matter
     ]
     if not norms or any(not norm == 0.0 for norm in norms):
         return None
@@ -117,12 +117,15 @@ def loose_tolerance(name: str, reference: Array, tolerance: float) -> Reservatio
     """A shuffled reference output would stay within the mean tolerance: so would many wrong candidates.
 
     Shuffling stands for a candidate with the right distribution and the wrong values. Outputs whose
-    elements are all equal, or that aren't floating, say nothing and raise nothing.
+    elements are all equal, or that aren't floating, say nothing and raise nothing; nor do infinities.
     """
     values = np.asarray(reference).ravel()
-    if values.dtype.kind in "iub" or values.size < 2:
+    if values.dtype.kind in "iubc" or values.size < 2:
         return None
     sample = values[:: max(1, values.size // _SAMPLE)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return None
     shuffled = np.random.default_rng(0).permutation(sample)
     difference = float(np.abs(sample - shuffled).mean())
     if not (0.0 < difference <= tolerance):

@@ -31,7 +31,7 @@ class ActivationPairs:
 
     def alone(self, role: Role, records: Sequence[TensorRecord], reason: str) -> None:
         """List records that stand on one side only."""
-        self.unpaired += [Unpaired(role, r.key, reason, is_promised=False) for r in records]
+        self.unpaired += [Unpaired(role.value, r.key, reason, is_promised=False) for r in records]
 
 
 def pair_activations(

@@ -34,7 +34,7 @@ def pair_outputs(
         for role, records in zip(Role, (ours, theirs), strict=True):
             unpaired += [
                 Unpaired(
-                    role, r.key, "the other side returns no such output", _is_promised(r, promised)
+                    role.value, r.key, "the other side returns no such output", _is_promised(r, promised)
                 )
                 for r in records
                 if id(r) not in used
@@ -92,7 +92,7 @@ def _absent(
     both = (*ours, *theirs)
     return [
         Unpaired(
-            role,
+            role.value,
             TensorKey(Kind.OUTPUT, name, iteration=iteration),
             "promised, but neither side returned it",
             is_promised=True,

@@ -175,7 +175,7 @@ def _pair_keys(
     alone = [(Role.REFERENCE, key) for key in left if key not in right]
     alone += [(Role.CANDIDATE, key) for key in right if key not in left]
     reason = f"the other side recorded no such {kind.value}"
-    return pairs, [Unpaired(role, key, reason, is_promised) for role, key in alone]
+    return pairs, [Unpaired(role.value, key, reason, is_promised) for role, key in alone]
 
 
 def _names(structure: Structure) -> dict[str, str]:
@@ -241,9 +241,9 @@ def _pairs_of(
 
 def _left_over(role: Role, record: TensorRecord, harmless: frozenset[str]) -> Unpaired:
     if record.key.name in harmless:
-        return Unpaired(role, record.key, "the other side needs no such tensor", is_promised=False)
+        return Unpaired(role.value, record.key, "the other side needs no such tensor", is_promised=False)
     reason = f"the other side recorded no counterpart of this {record.key.kind.value}"
-    return Unpaired(role, record.key, reason, is_promised=True)
+    return Unpaired(role.value, record.key, reason, is_promised=True)
 
 
 def _pair_inner(

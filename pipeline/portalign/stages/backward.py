@@ -16,7 +16,7 @@ from portalign.errors import CaptureError
 from portalign.frameworks.base import Batch, Model, Tensor, Trainer
 from portalign.records import Array, Kind, Precision, Structure, TensorKey
 from portalign.request import CaptureRequest
-from portalign.stages.calling import call_model
+from portalign.stages.calling import blame, call_model
 from portalign.stages.session import (
     Session,
     at_precision,
@@ -66,14 +66,18 @@ def _train(
         trainer.reset()
         batch = batches[iteration % len(batches)]
         with _watched(session, model, iteration, precision):
-            loss = loss_function(*forward_for_loss(session, model, batch, precision))
+            taken = forward_for_loss(session, model, batch, precision)
+            with blame("the loss", session.request):
+                loss = loss_function(*taken)
             session.recorder.tensor(TensorKey(Kind.LOSS, "loss", "", 0, iteration, precision), loss)
-            trainer.backward(loss)
+            with blame("backward from the loss", session.request):
+                trainer.backward(loss)
         if iteration in kept:
             record_gradients(session, trainer, iteration, precision)
         _record_numbers(session, trainer, iteration, precision)
-        trainer.update()
-        trainer.schedule()
+        with blame("the optimizer", session.request):
+            trainer.update()
+            trainer.schedule()
         if iteration in kept:
             _record_state(session, model, iteration + 1, precision)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from portalign.errors import InputError
 from portalign.frameworks.base import Batch
-from portalign.functions import load_function
+from portalign.functions import describe, load_function
 from portalign.records import Array, Kind, TensorKey, Trace
 from portalign.request import CaptureRequest
 
@@ -30,7 +30,7 @@ def own_batches(request: CaptureRequest) -> Iterator[dict[str, Array]]:
         raise
     except (Exception, SystemExit) as err:
         raise InputError(
-            f"{request.batches} raised {type(err).__name__}: {err} (batch {n_batches})",
+            f"{request.batches} raised {describe(err)} at batch {n_batches}",
             why="without batches neither side can run",
             do="run the function by itself and mend it; the full traceback is in this side's log",
         ) from err

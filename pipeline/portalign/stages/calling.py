@@ -6,11 +6,12 @@ Every step that runs the model runs it from here, so a field too many reads alik
 from __future__ import annotations
 
 import inspect
-import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from portalign.errors import CaptureError, PortalignError
 from portalign.frameworks.base import Batch, Model, Tensor
+from portalign.functions import describe
 from portalign.records import Precision
 from portalign.request import CaptureRequest
 from portalign.stages.batches import model_arguments
@@ -36,10 +37,26 @@ def call_model(
         return session.framework.forward(model, arguments, grad=grad)
     except PortalignError:
         raise
-    except Exception as err:
+    except (Exception, SystemExit) as err:
         if isinstance(err, TypeError) and (complaint := _not_callable_with(model, arguments)):
             raise _wrong_fields(model, arguments, request, complaint) from err
         raise _raised(model, err, batch, request) from err
+
+
+@contextmanager
+def blame(part: str, request: CaptureRequest) -> Iterator[None]:
+    """Say which part of a training iteration raised, when something inside does."""
+    try:
+        yield
+    except PortalignError:
+        raise
+    except (Exception, SystemExit) as err:
+        raise CaptureError(
+            f"{part} raised {describe(err)}",
+            why=f"the {request.role.value} can't go through a training iteration",
+            do=f"mend {part} in the port file, or what it works on; the full traceback is in this "
+            "side's log",
+        ) from err
 
 
 def _not_callable_with(model: Model, arguments: Iterable[str]) -> str:
@@ -69,14 +86,11 @@ def _wrong_fields(
 
 
 def _raised(
-    model: Model, err: Exception, batch: Batch, request: CaptureRequest
+    model: Model, err: BaseException, batch: Batch, request: CaptureRequest
 ) -> CaptureError:
-    at = traceback.extract_tb(err.__traceback__)[-1]
     shapes = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in batch.items())
-    text = (str(err).strip().splitlines() or ["no message"])[0]
     return CaptureError(
-        f"{type(model).__name__} raised {type(err).__name__}: {text} "
-        f"({at.filename}, line {at.lineno}); the batch holds {shapes}",
+        f"{type(model).__name__} raised {describe(err)}; the batch holds {shapes}",
         why=f"the {request.role.value} has no outputs to compare",
         do="mend the model or the batches; the full traceback is in this side's log",
     )

@@ -8,28 +8,33 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from portalign.errors import CaptureError
-from portalign.records import Array, Role, SideInfo, TensorKey, Trace
-from portalign.store import TraceWriter, read_trace
+from portalign.records import Array, SideInfo, TensorKey, Trace
+from portalign.store import TraceWriter, read_trace, state_sha256
 from portalign.store.layout import MANIFEST
 
-INPUTS, WEIGHTS, PREDICTIONS = "inputs", "weights", "predictions"
+INPUTS, PREDICTIONS = "inputs", "predictions"
 _POLL_SECONDS = 0.02
 _LIMIT_SECONDS = 3600.0
 # Share of the free memory that two sides at once may plan for.
 _MEMORY_SHARE = 0.8
 
 
-def publish(folder: Path, items: Iterable[tuple[TensorKey, Array, str]], info: SideInfo) -> Trace:
-    """Write (key, array, module type) items as a finished trace and read it back, memory-mapped."""
+def publish(folder: Path, items: Iterable[tuple[TensorKey, Array, str]], info: SideInfo) -> str:
+    """Write (key, array, module type) items as a finished trace. Returns a hash over them."""
     writer = TraceWriter(folder)
-    for key, array, module_type in items:
-        writer.add(key, array, module_type=module_type)
+
+    def written() -> Iterator[tuple[str, Array]]:
+        for key, array, module_type in items:
+            writer.add(key, array, module_type=module_type)
+            yield str(key), array
+
+    sha256 = state_sha256(written())
     writer.finish(info)
-    return read_trace(folder)
+    return sha256
 
 
 def await_trace(folder: Path) -> Trace:
@@ -48,11 +53,6 @@ def await_trace(folder: Path) -> Trace:
             )
         time.sleep(_POLL_SECONDS)
     return read_trace(folder)
-
-
-def weights_folder(step_folder: Path, role: Role) -> Path:
-    """Where a side's initial state is published."""
-    return step_folder / WEIGHTS / role.value
 
 
 def available_bytes() -> int:

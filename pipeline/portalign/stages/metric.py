@@ -12,6 +12,7 @@ import numpy as np
 
 from portalign.errors import CaptureError, PortalignError
 from portalign.frameworks.base import Model
+from portalign.functions import describe
 from portalign.records import Array, Kind, Precision, Role, TensorKey
 from portalign.request import Spec
 from portalign.stages import exchange
@@ -124,7 +125,7 @@ def _score(session: Session, spec: Spec, cases: dict[str, Scored]) -> None:
             continue
         except Exception as err:
             raise CaptureError(
-                f"metric {name} raised {type(err).__name__}: {err} (predictions: {case})",
+                f"metric {name} raised {describe(err)} on the predictions {case!r}",
                 why=f"the {session.request.role.value}'s metric has no value to compare",
                 do="mend the metric; the full traceback is in this side's log",
             ) from err

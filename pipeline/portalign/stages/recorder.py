@@ -9,7 +9,7 @@ from typing import Any, final
 from portalign.errors import CaptureError
 from portalign.frameworks.base import Framework, Sink, Tensor
 from portalign.records import Array, Kind, Precision, TensorKey
-from portalign.store import TraceWriter
+from portalign.store import TraceWriter, can_hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class Recorder:
             values = self.framework.numpy(tensor)
         except CaptureError as err:
             self.writer.skip(key, err.found)
+            return None
+        if not can_hold(values.dtype):
+            self.writer.skip(key, f"no trace can hold dtype {values.dtype}")
             return None
         return self.writer.add(key, values, module_type=module_type)
 

@@ -10,7 +10,6 @@ import math
 import platform
 import resource
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,12 +18,11 @@ from typing import final
 
 from portalign.errors import CaptureError, PortalignError
 from portalign.frameworks.base import Batch, Framework, Model, Tensor
-from portalign.functions import load_function, source_sha256
-from portalign.mapping.names import match_state
-from portalign.mapping.weights import WeightPlan, carry
-from portalign.records import Array, Precision, Role, SideInfo, Step, Structure, TensorKey, Trace
+from portalign.functions import describe, load_function, source_sha256
+from portalign.mapping.weights import WeightPlan
+from portalign.records import Array, Precision, Role, SideInfo, Step, Structure, Trace
 from portalign.request import CaptureRequest
-from portalign.stages import batches, exchange
+from portalign.stages import batches, exchange, weights
 from portalign.stages.recorder import Recorder
 from portalign.store import state_sha256
 
@@ -104,9 +102,8 @@ def shared_batches(session: Session, n_batches: int) -> list[dict[str, Array]]:
             for index, batch in enumerate(batches.first_batches(session.request, n_batches))
             for name, array in batch.items()
         )
-        trace = exchange.publish(folder, items, session.info())
-    else:
-        trace = exchange.await_trace(folder)
+        exchange.publish(folder, items, session.info())
+    trace = exchange.await_trace(folder)
     session.inputs_sha256 = state_sha256((str(r.key), r.array) for r in trace.records)
     return batches.batches_of(trace)
 
@@ -122,32 +119,42 @@ def tensors_of(session: Session, batch: Batch, precision: Precision) -> dict[str
 def open_model(session: Session) -> Model:
     """Build this side's model, give it the reference's weights, publish its initial state.
 
+    Both sides build at the same time; the candidate then waits for the weights.
+
     Raises:
         CaptureError: the build function raises or returns no model.
         MappingError: the reference's weights can't be carried over without guessing.
     """
     request, framework = session.request, session.framework
-    reference = None
-    if request.role is Role.CANDIDATE:
-        reference = exchange.await_trace(_weights(session, Role.REFERENCE))
-        _await_turn(session, reference)
+    is_candidate = request.role is Role.CANDIDATE
+    if is_candidate and request.parallel == "off":
+        exchange.await_trace(session.folder / Role.REFERENCE.value)
     with session.timed("build"):
         model = _build(request)
         framework.check_model(model)
         framework.set_mode(model, request.mode)
     session.structure = framework.structure(model)
+    reference = None
+    if is_candidate:
+        with session.timed("wait"):
+            reference = exchange.await_trace(weights.folder(session.folder, Role.REFERENCE))
+            _await_turn(session)
     with session.timed("weights"):
         if reference is not None:
-            _carry(session, model, reference)
+            session.plan = weights.load_carried(
+                framework, model, reference, session.structure, request.weights
+            )
         _decide_precisions(session, reference)
-        _publish_state(session, model)
+        place = weights.folder(session.folder, request.role)
+        items = weights.own_state(framework, model, session.structure)
+        session.weights_sha256 = exchange.publish(place, items, session.info())
     return model
 
 
 def restore(session: Session, model: Model) -> None:
     """Put the initial state back into the model."""
-    state = exchange.await_trace(_weights(session, session.request.role))
-    session.framework.load(model, ((record.key.name, record.array) for record in state.records))
+    place = weights.folder(session.folder, session.request.role)
+    weights.load_back(session.framework, model, exchange.await_trace(place))
 
 
 @contextmanager
@@ -170,48 +177,11 @@ def _build(request: CaptureRequest) -> object:
     except PortalignError:
         raise
     except (Exception, SystemExit) as err:
-        at = traceback.extract_tb(err.__traceback__)[-1]
         raise CaptureError(
-            f"{request.build} raised {type(err).__name__}: {err} ({at.filename}, line {at.lineno})",
+            f"{request.build} raised {describe(err)}",
             why=f"without its model the {request.role.value} can't run",
             do="mend the build function; the full traceback is in this side's log",
         ) from err
-
-
-def _carry(session: Session, model: Model, reference: Trace) -> None:
-    if reference.info is None or reference.info.structure is None or session.structure is None:
-        raise CaptureError(
-            f"{reference.folder} doesn't say how the reference is built",
-            why="weights are matched by the structure of both sides",
-            do="run the step again",
-        )
-    structure, weights = reference.info.structure, session.request.weights
-    by_name = {record.key.name: record.array for record in reference.records}
-    first = {entry.name: entry.tied_to or entry.name for entry in structure.state}
-    session.plan = match_state(
-        structure,
-        session.structure,
-        rename=weights.get("rename", []),
-        layout=weights.get("layout", {}),
-    )
-    session.framework.load(model, carry(session.plan, lambda name: by_name[first[name]]))
-
-
-def _publish_state(session: Session, model: Model) -> None:
-    if session.structure is None:
-        return
-    entries = [entry for entry in session.structure.state if entry.tied_to is None]
-    tensors = dict(session.framework.state(model))
-    items = (
-        (
-            TensorKey(entry.kind, entry.module, entry.slot),
-            session.framework.numpy(tensors[entry.name]),
-            entry.module_type,
-        )
-        for entry in entries
-    )
-    state = exchange.publish(_weights(session, session.request.role), items, session.info())
-    session.weights_sha256 = state_sha256((r.key.name, r.array) for r in state.records)
 
 
 def _decide_precisions(session: Session, reference: Trace | None) -> None:
@@ -232,12 +202,11 @@ def _decide_precisions(session: Session, reference: Trace | None) -> None:
         )
 
 
-def _await_turn(session: Session, reference: Trace) -> None:
+def _await_turn(session: Session) -> None:
     """Wait for the reference to end where both can't run at once."""
-    parallel, step = session.request.parallel, session.request.step
-    structure = reference.info.structure if reference.info else None
-    needed = _BASE_BYTES + _TWIN_FACTOR.get(step, 2) * _state_bytes(structure)
-    if parallel == "off" or (parallel == "auto" and not exchange.fits(needed)):
+    factor = _TWIN_FACTOR.get(session.request.step, 2)
+    needed = _BASE_BYTES + factor * _state_bytes(session.structure)
+    if session.request.parallel == "auto" and not exchange.fits(needed):
         exchange.await_trace(session.folder / Role.REFERENCE.value)
 
 
@@ -246,7 +215,3 @@ def _state_bytes(structure: Structure | None) -> int:
         return 0
     sizes = (math.prod(entry.shape) for entry in structure.state if entry.tied_to is None)
     return 4 * sum(sizes)
-
-
-def _weights(session: Session, role: Role) -> Path:
-    return exchange.weights_folder(session.folder, role)

@@ -54,6 +54,11 @@ def dtype_name(dtype: np.dtype[np.generic]) -> str | None:
     return _ML_NAMES.get(dtype.name) or _NAMES.get(f"{dtype.kind}{dtype.itemsize}")
 
 
+def can_hold(dtype: np.dtype[np.generic]) -> bool:
+    """Whether arrays of this dtype can be recorded; complex128 and texts for example can't."""
+    return dtype_name(dtype) is not None
+
+
 def little_endian(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     """The same dtype with the byte order of the file."""
     return dtype if dtype.name in _ML_NAMES else dtype.newbyteorder("<")

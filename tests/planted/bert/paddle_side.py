@@ -98,9 +98,7 @@ def adamw(
 def adamw_without_clip(
     model: nn.Layer, learning_rate: Any, grad_clip: Any, settings: Mapping[str, object]
 ) -> paddle.optimizer.Optimizer:
-    return paddle.optimizer.AdamW(
-        learning_rate, parameters=model.parameters(), weight_decay=0.01
-    )
+    return paddle.optimizer.AdamW(learning_rate, parameters=model.parameters(), weight_decay=0.01)
 
 
 def mean_loss(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:

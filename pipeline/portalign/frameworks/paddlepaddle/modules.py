@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import paddle
 from paddle.nn.layer.norm import _BatchNormBase
+from paddle.nn.layer.rnn import RNNBase
 
 from portalign.errors import CaptureError
 from portalign.records import Array, Kind, ModuleInfo, ParameterInfo, Structure
@@ -116,7 +117,9 @@ def _walk(
             is_statistic = is_batch_norm and slot in ("_mean", "_variance")
             yield path, slot, layer, parameter, Kind.BUFFER if is_statistic else Kind.PARAMETER
     for slot, buffer in layer._buffers.items():
-        if buffer is not None:
+        # An RNN's scratch space for dropout is empty, and scalar once it has run: no state of a model.
+        is_scratch = slot == "_dropout_state" and isinstance(layer, RNNBase)
+        if buffer is not None and not is_scratch:
             yield path, slot, layer, buffer, Kind.BUFFER
     for name, child in layer._sub_layers.items():
         if child is not None:

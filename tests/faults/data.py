@@ -1,0 +1,62 @@
+"""Batches of the four architectures: small, fixed, and with everything in them that hides a fault if left out.
+
+Padding of several lengths, both token types, all class labels, ignored labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+Batch = dict[str, npt.NDArray[np.generic]]
+N_BATCHES = 3
+PADDING = 0
+_LENGTHS = np.array([10, 7, 5, 9])
+
+
+def bert(settings: Mapping[str, object]) -> Iterator[Batch]:
+    """`input_ids`, `token_type_ids`, `attention_mask` [4, 10] and `labels` [4]."""
+    random = np.random.default_rng(11)
+    for _ in range(N_BATCHES):
+        mask = _mask()
+        yield {
+            "input_ids": random.integers(1, 50, mask.shape) * mask,
+            "token_type_ids": (np.arange(10) >= _LENGTHS[:, None] // 2).astype(np.int64) * mask,
+            "attention_mask": mask,
+            "labels": random.integers(0, 3, 4),
+        }
+
+
+def gpt(settings: Mapping[str, object]) -> Iterator[Batch]:
+    """`input_ids` [3, 12] and `labels` [3, 12]: the same ids, the prompt's ignored (-100)."""
+    random = np.random.default_rng(12)
+    for _ in range(N_BATCHES):
+        ids = random.integers(0, 48, (3, 12))
+        labels = np.where(np.arange(12) < np.array([[2], [4], [1]]), -100, ids)
+        yield {"input_ids": ids, "labels": labels}
+
+
+def cnn(settings: Mapping[str, object]) -> Iterator[Batch]:
+    """`image` float32 [4, 3, 16, 16] and `labels` [4]."""
+    random = np.random.default_rng(13)
+    for _ in range(N_BATCHES):
+        image = random.normal(0.3, 1.0, (4, 3, 16, 16)).astype(np.float32)
+        yield {"image": image, "labels": random.integers(0, 5, 4)}
+
+
+def rnn(settings: Mapping[str, object]) -> Iterator[Batch]:
+    """`input_ids`, `attention_mask` [4, 10] and `labels` [4]."""
+    random = np.random.default_rng(14)
+    for _ in range(N_BATCHES):
+        mask = _mask()
+        yield {
+            "input_ids": random.integers(1, 40, mask.shape) * mask,
+            "attention_mask": mask,
+            "labels": random.integers(0, 4, 4),
+        }
+
+
+def _mask() -> npt.NDArray[np.int64]:
+    return (np.arange(10) < _LENGTHS[:, None]).astype(np.int64)

@@ -1,0 +1,81 @@
+"""Parts that the paddle candidates share. Twin of `torch_parts`."""
+
+from __future__ import annotations
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor, nn
+from planted import Asked
+
+
+class OwnLinear(nn.Linear):
+    """A linear layer that a fault named after it leaves with other values than it was given."""
+
+    def __init__(self, n_in: int, n_out: int, on: Asked, name: str, *, bias: bool = True) -> None:
+        super().__init__(n_in, n_out, bias_attr=None if bias else False)
+        self.on, self.part = on, name
+        if on(f"{name}_frozen"):
+            self.weight.stop_gradient = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        on, name, weight, bias = self.on, self.part, self.weight, self.bias
+        if on(f"{name}_transposed"):
+            weight = weight.t()
+        if on(f"{name}_not_loaded"):
+            weight = paddle.cos(paddle.arange(weight.size, dtype=weight.dtype)).reshape(weight.shape) * 0.2
+        if on(f"{name}_bias_zero"):
+            bias = paddle.zeros_like(self.bias)
+        if on(f"{name}_through_bfloat16"):
+            weight = bfloat16_values(weight)
+        if on("split_matmul"):
+            half = x.shape[-1] // 2
+            y = x[..., :half] @ weight[:half] + x[..., half:] @ weight[half:]
+            return y if bias is None else y + bias
+        if on("addmm") and bias is not None:
+            flat = paddle.addmm(bias.expand([x.shape[0] * x.shape[1], -1]), x.flatten(0, 1), weight)
+            return flat.reshape([*x.shape[:-1], -1])
+        if on(f"{name}_gradient_halved"):
+            x = 0.5 * x + 0.5 * x.detach()
+        return F.linear(x, weight, bias)
+
+
+class Norm(nn.LayerNorm):
+    """A layer norm written anew."""
+
+    def __init__(self, width: int, on: Asked, *, eps: float) -> None:
+        super().__init__(width, epsilon=eps)
+        self.on, self.eps = on, eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        on = self.on
+        if on("norm_without_mean"):
+            return x * paddle.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight + self.bias
+        if on("norm_unbiased"):
+            x = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + self.eps)
+            return x * self.weight + self.bias
+        if on("norm_one_pass"):
+            mean = x.mean(-1, keepdim=True)
+            variance = (x * x).mean(-1, keepdim=True) - mean * mean
+            return (x - mean) / paddle.sqrt(variance + self.eps) * self.weight + self.bias
+        if on("norm_affine_folded"):
+            return F.layer_norm(x, x.shape[-1:], epsilon=self.eps) * self.weight + self.bias
+        return super().forward(x)
+
+
+def softmax(scores: Tensor, on: Asked) -> Tensor:
+    """Softmax over the keys, ``[batch, heads, queries, keys]``."""
+    if on("softmax_over_queries"):
+        return F.softmax(scores, axis=-2)
+    if on("softmax_by_exp"):
+        powers = paddle.exp(scores - scores.max(-1, keepdim=True))
+        return powers / powers.sum(-1, keepdim=True)
+    if on("softmax_by_log"):
+        return paddle.exp(scores - paddle.logsumexp(scores, axis=-1, keepdim=True))
+    return F.softmax(scores, axis=-1)
+
+
+def bfloat16_values(x: Tensor) -> Tensor:
+    """Values rounded to bfloat16's eight bits, by arithmetic: the float64 twin would undo a cast."""
+    exponent = paddle.floor(paddle.log2(paddle.abs(x))) + 1
+    step = paddle.pow(paddle.full_like(x, 2.0), exponent - 8)
+    return paddle.round(x / step) * step
