@@ -1,8 +1,9 @@
-"""What proving costs: the forward and backward steps of a port against running both its models bare.
+"""What proving costs: the forward and backward steps of a port against running both its models
+bare.
 
-Prints time and peak memory as multiples of the bare run, measured in the same run with the same threads, and
-the bytes on disk. The bare run builds the same models on the same batches and does the same forward or
-training, without hooks, copies or comparison. Imports are taken out of both.
+Prints time and peak memory as multiples of the bare run, measured in the same run with the same
+threads, and the bytes on disk. The bare run builds the same models on the same batches and does the
+same forward or training, without hooks, copies or comparison. Imports are taken out of both.
 
     python scripts/bench_steps.py [--set settings.size=base] [--port bert]
 """
@@ -113,7 +114,8 @@ def measure(port: Port, step: Step) -> str:
     capture = max(side.seconds["total"] - side.seconds.get("wait", 0.0) for side in report.sides)
     return (
         f"{port.name} {step.value:9} twin={port.twin:4} bare {bare_seconds:6.1f} s, "
-        f"captures {capture / bare_seconds:5.2f}x, whole step {(wall - imports) / bare_seconds:5.2f}x, "
+        f"captures {capture / bare_seconds:5.2f}x, "
+        f"whole step {(wall - imports) / bare_seconds:5.2f}x, "
         f"peak memory {max(peaks):5.2f}x, {n_bytes / 2**20:8.0f} MB on disk, {report.outcome.value}"
     )
 
@@ -131,7 +133,9 @@ def main() -> None:
     overrides = arguments.overrides or ["settings.size=base"]
     for step in STEPS:
         for twin in ("off", "on"):
-            print(measure(load_port(arguments.port, [*overrides, f"twin={twin}"]), step), flush=True)
+            print(
+                measure(load_port(arguments.port, [*overrides, f"twin={twin}"]), step), flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Models and outputs off the beaten track: each is compared in full, or the step says why it can't be.
+"""Models and outputs off the beaten track: compared in full, or the step says why they can't be.
 
 All of them run as both sides of a port, in one child process per step.
 """

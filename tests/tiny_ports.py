@@ -1,13 +1,14 @@
-"""Ports of a few lines, written to order and captured many at a time: importing torch once is enough.
+"""Ports of a few lines, written to order and captured many at a time: torch is imported once.
 
-A model is a source text whose `Model` both sides build; the candidate's file differs by a comment, so
-that it isn't taken for the reference itself.
+A model is a source text whose `Model` both sides build; the candidate's file differs by a comment,
+so that it isn't taken for the reference itself.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -107,9 +108,7 @@ def step_folder(file: Path, step: Step) -> Path:
     return file.parent / "logs" / load_port(file).name / step.value
 
 
-def capture_all(
-    ports: Sequence[Path], step: Step, *, roles: Sequence[Role] = tuple(Role)
-) -> None:
+def capture_all(ports: Sequence[Path], step: Step, *, roles: Sequence[Role] = tuple(Role)) -> None:
     """Capture all ports in one process, one after the other.
 
     Args:
@@ -150,6 +149,16 @@ def portalign(capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
     return Said(int(ended.value.code or 0), said.out, said.err)
 
 
+def arguments(file: Path) -> list[str]:
+    """Arguments of the forward step with the logs beside the port file."""
+    return ["step", "forward", "--port", str(file), "--logs", str(file.parent / "logs")]
+
+
+def step(file: Path, capsys: pytest.CaptureFixture[str], *more: str) -> Said:
+    """Run the forward step in this process."""
+    return portalign(capsys, *arguments(file), *more)
+
+
 def assert_explained(said: Said, *words: str) -> None:
     """Exit code 2, and a message with what, why and what next, without a traceback."""
     assert said.code == 2, said.all
@@ -159,3 +168,17 @@ def assert_explained(said: Said, *words: str) -> None:
     assert "Traceback" not in said.all
     for word in words:
         assert word in said.all
+
+
+def wrapper(folder: Path, text: str) -> str:
+    """An interpreter for `python:`: a shell script that does something first."""
+    script = folder / "interpreter.sh"
+    script.write_text("#!/bin/sh\n" + text.format(python=sys.executable, folder=folder))
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return str(script)
+
+
+def side(role: str, **more: str) -> dict[str, str]:
+    """A side's entry with more in it."""
+    added = "".join(f", {key}: {json.dumps(value)}" for key, value in more.items())
+    return {role: ENTRIES[role].replace("}", f"{added}}}")}

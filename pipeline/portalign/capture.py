@@ -1,7 +1,8 @@
 """Entry of the child process that runs one side: ``python -m portalign.capture REQUEST.json ...``.
 
-Everything it learns goes to the side's trace; an error goes to ``error.json`` beside it as plain data, so
-that the parent can show it without a traceback. Needs the side's framework, numpy and safetensors only.
+Everything it learns goes to the side's trace; an error goes to ``error.json`` beside it as plain
+data, so that the parent can show it without a traceback. Needs the side's framework, numpy and
+safetensors only.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def error_file(request: CaptureRequest) -> Path:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the requests in the named files, one after the other: importing a framework is the dear part.
+    """Run the requests in the named files, one after the other: importing a framework is the dear
+    part.
 
     Returns:
         The exit code: 0 all done, 2 at least one failed; the others are run all the same.

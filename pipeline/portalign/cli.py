@@ -1,4 +1,5 @@
-"""The command line: ``portalign run | step | check | compare | ports | schema`` and the scripts in ``steps/``.
+"""The command line: ``portalign run | step | check | compare | ports | schema`` and the scripts in
+``steps/``.
 
 Only this module and `terminal` print. Exit codes: 0 aligned, 1 diverged, 2 could not decide.
 """
@@ -15,11 +16,13 @@ import typer
 from rich.console import Console
 
 from portalign import __version__
+from portalign.compare.files import compare_files
+from portalign.compare.pairs import overall
 from portalign.config import Port, load_port, port_schema, shipped_ports
 from portalign.errors import PortalignError
 from portalign.records import Step
 from portalign.report.aggregate import gather, write_summary
-from portalign.report.document import Document, run_document, step_document
+from portalign.report.document import Document, comparison_document, run_document, step_document
 from portalign.report.text import render
 from portalign.results import Outcome
 from portalign.runner import judge_again, run_step
@@ -120,6 +123,29 @@ def check(
 
 
 @app.command()
+def compare(
+    reference: Annotated[Path, typer.Argument(help="A dump of the reference.")],
+    candidate: Annotated[Path, typer.Argument(help="A dump of the candidate.")],
+    relative: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it at run time on Python 3.10
+        typer.Option(help="Relative tolerance for floats, instead of the measured one per dtype."),
+    ] = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Compare two dumps: traces, reprod_log .npy, .npy, .npz, .safetensors, folders of .npy."""
+    try:
+        comparisons, unpaired = compare_files(reference, candidate, relative=relative)
+    except PortalignError as err:
+        stop(err, _errors(), debug=debug)
+    outcome = overall(comparisons, unpaired)
+    title = f"{reference.name} against {candidate.name}"
+    document = comparison_document(title, comparisons, unpaired, outcome)
+    _show(document, _console(quiet=quiet))
+    _end(outcome)
+
+
+@app.command()
 def ports() -> None:
     """List the ports that ship with portalign."""
     for name in shipped_ports():
@@ -149,7 +175,9 @@ def _steps(
     rejudge: bool,
     is_all: bool = False,
 ) -> Outcome:
-    """Run steps in order. A step that could not run ends the command, or in a whole run only itself."""
+    """Run steps in order. A step that could not run ends the command, or in a whole run only
+    itself.
+    """
     outcome = Outcome.INCONCLUSIVE
     port = _load(port_name, overrides, debug=debug)
     for each in steps:
@@ -194,20 +222,21 @@ def _check(
     port = _load(port_name, overrides, debug=debug)
     folder = logs / port.name
     with edge(_errors(), debug=debug):
-        result = gather(folder)
+        result = gather(folder, port_option=port_name)
         if folder.is_dir():
             write_summary(result, folder)
         _show(run_document(result), console, folder)
     return result.outcome
 
 
-def _show(document: Document, console: Console, folder: Path) -> None:
+def _show(document: Document, console: Console, folder: Path | None = None) -> None:
     render(document, console)
     if console.quiet:
         typer.echo(f"{document.title}: {document.word}. {document.headline}")
-    else:
+        return
+    if folder is not None:
         console.print(f"logs: {folder}", markup=False, highlight=False, soft_wrap=True)
-        console.print()
+    console.print()
 
 
 def _load(port_name: str, overrides: list[str] | None, *, debug: bool) -> Port:

@@ -1,4 +1,5 @@
-"""From a step's captures to its report: pair, compare, locate, doubt. Needs no framework, runs nothing.
+"""From a step's captures to its report: pair, compare, locate, doubt. Needs no framework, runs
+nothing.
 
 A folder that was captured elsewhere, or weeks ago, is concluded the same way as a fresh one.
 """
@@ -54,7 +55,8 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     Args:
         port: what was asked for.
         step: which step.
-        folder: holds ``reference/`` and ``candidate/``, and ``weights/`` where the step has a model.
+        folder: holds ``reference/`` and ``candidate/``, and ``weights/`` where the step has a
+            model.
         next_command: what to advise when the step passes.
 
     Raises:
@@ -66,7 +68,9 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     pairing = pair(reference, candidate, plan, outputs=port.outputs)
     comparisons = tuple(_comparisons(pairing))
     divergence = _divergence(folder, comparisons, pairing, reference)
-    reservations = doubts(port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate))
+    reservations = doubts(
+        port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate)
+    )
     unpaired = (*pairing.unpaired, *_unrecorded(pairing, (reference, candidate)))
     outcome = overall(comparisons, unpaired)
     if outcome is Outcome.PASS and reservations:
@@ -247,7 +251,9 @@ def _headline(report: StepReport) -> str:
         return f"all {n_pairs} pairs agree: {', '.join(counts)}"
     reasons = [f"{u.role} {u.key}: {u.reason}" for u in report.unpaired if u.is_promised]
     reasons += [r.text for r in report.reservations]
-    reasons += [f"{c.label}: {c.reason}" for c in report.comparisons if c.outcome is not Outcome.PASS]
+    reasons += [
+        f"{c.label}: {c.reason}" for c in report.comparisons if c.outcome is not Outcome.PASS
+    ]
     more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
     return f"{reasons[0] if reasons else 'nothing was compared'}{more}"
 

@@ -1,4 +1,5 @@
-"""The errors portalign raises on purpose: each says what was found, why it stops us, what to do next.
+"""The errors portalign raises on purpose: each says what was found, why it stops us, what to do
+next.
 
 A verdict is a value and never an exception; an exception here always means exit code 2. Deep code
 states the fact, the public edge adds where it happened with `PortalignError.within`.
@@ -7,7 +8,6 @@ states the fact, the public edge adds where it happened with `PortalignError.wit
 from __future__ import annotations
 
 from typing import TypedDict, TypeVar
-
 
 _E = TypeVar("_E", bound="PortalignError")
 

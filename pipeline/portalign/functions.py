@@ -178,7 +178,7 @@ def _first_on_path(folder: Path) -> Iterator[None]:
 
 
 def describe(err: BaseException) -> str:
-    """Kind, first line and place of an exception, in one line: the innermost line that isn't a library's."""
+    """Kind, first line and place of an exception: the innermost line that isn't a library's."""
     first = (str(err).strip().splitlines() or [""])[0]
     text = f"{type(err).__name__}: {first}" if first else type(err).__name__
     if isinstance(err, SyntaxError):  # its own place is in its text

@@ -1,7 +1,7 @@
 """Run both sides of a step, each in its own process with its own interpreter, and watch over them.
 
-The candidate waits for what the reference hands over (`stages.exchange`); here is only who starts, who
-is ended when the other fails, and what a dead process means.
+The candidate waits for what the reference hands over (`stages.exchange`); here is only who starts,
+who is ended when the other fails, and what a dead process means.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def run_sides(sides: tuple[Side, ...], on_beat: Callable[[Beat], None]) -> None:
         on_beat: called for every side several times a second.
 
     Raises:
-        PortalignError: the first error a side reported; the other side is ended, what both captured stays.
+        PortalignError: the first error a side reported; the other side is ended, what both captured
+            stays.
     """
     start = time.monotonic()
     running: dict[Role, subprocess.Popen[bytes]] = {}
@@ -88,7 +89,7 @@ def log_file(request: CaptureRequest) -> Path:
 
 
 def _start(side: Side) -> subprocess.Popen[bytes]:
-    """Start a side as the head of a process group of its own, so that it can be ended with all it started."""
+    """Start a side as the head of its own process group, to be ended with all it started."""
     order = Path(side.request.folder) / f"{side.request.role.value}.request.json"
     command = [side.python, "-m", "portalign.capture", str(order)]
     try:
@@ -155,7 +156,8 @@ def _failure(side: Side, code: int) -> PortalignError:
         return CaptureError(
             f"the {request.role.value}'s process was ended by {name}",
             why="its trace is incomplete, and an incomplete trace proves nothing",
-            do="if memory ran out (SIGKILL), try `--set parallel=off` or `--set twin=off`; then run the step again",
+            do="if memory ran out (SIGKILL), try `--set parallel=off` or `--set twin=off`; then "
+            "run the step again",
         )
     tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
     free = shutil.disk_usage(log.parent).free
@@ -163,8 +165,8 @@ def _failure(side: Side, code: int) -> PortalignError:
         f"the {request.role.value}'s process ended with code {code} and left no complete trace: "
         f"{' '.join(tail) or 'it printed nothing'}",
         why="an incomplete trace proves nothing",
-        do=f"check `python:` of the {request.role.value}, which must be a Python with its framework, numpy "
-        f"and safetensors, and read {log.name} in the step's folder"
+        do=f"check `python:` of the {request.role.value}, which must be a Python with its "
+        f"framework, numpy and safetensors, and read {log.name} in the step's folder"
         if free > _LOW_DISK_BYTES
         else f"make room: {free} bytes are free on the disk of {log.parent}",
     )

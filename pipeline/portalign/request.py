@@ -23,7 +23,8 @@ class Spec:
 
     Attributes:
         name: name in portalign's table of equivalents; "" when `function` is given.
-        function: reference to a porter's function, absolute ("/abs/file.py:fn" or "package.module:fn"); "" if none.
+        function: reference to a porter's function, absolute ("/abs/file.py:fn" or
+            "package.module:fn"); "" if none.
         args: arguments, already merged for this side.
         label: how results name it, the same on both sides ("accuracy_k5").
     """
@@ -43,8 +44,10 @@ class CaptureRequest:
         inputs: model argument name -> batch field, where they differ.
         labels: batch fields that are kept for loss and metrics and not passed to the model.
         outputs: names the model's outputs must have; empty: whatever it returns.
-        weights: ``{"rename": [[regex, replacement]...], "layout": {parameter name: "as_is"|"transposed"}}``.
-        record_iterations: iterations at which full gradients and parameters are kept; empty: `stages.backward` decides by size.
+        weights: ``{"rename": [[regex, replacement]...], "layout": {parameter name:
+            "as_is"|"transposed"}}``.
+        record_iterations: iterations at which full gradients and parameters are kept; empty:
+            `stages.backward` decides by size.
         precisions: captures to make, native first.
         twin: "auto" drops the float64 twin where memory is short; "on" never does.
         parallel: "auto" lets both sides run at once where memory allows; "on" always, "off" never.

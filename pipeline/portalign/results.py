@@ -1,4 +1,6 @@
-"""What was concluded: measurements, tolerances, verdicts and reports. Facts only; import nothing of ours but records."""
+"""What was concluded: measurements, tolerances, verdicts and reports. Facts only; import nothing of
+ours but records.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +67,8 @@ class Measurement:
 
     Attributes:
         max_abs, mean_abs: of ``|reference - candidate|``.
-        rel_frobenius: ``||reference - candidate|| / ||reference||``; 0 if both norms are 0, inf if only
-            the reference's is.
+        rel_frobenius: ``||reference - candidate|| / ||reference||``; 0 if both norms are 0, inf if
+            only the reference's is.
         norm_difference, norm_reference, norm_candidate: Frobenius norms.
         max_abs_reference: greatest finite ``|reference|``.
         worst_index: index of the greatest difference (or of the first non-finite mismatch).
@@ -160,8 +162,8 @@ class Unpaired:
     """A record that stands on one side only.
 
     Attributes:
-        is_promised: the step can't pass without it (an output, a parameter, a loss); False for inner
-            modules that the other framework simply doesn't have.
+        is_promised: the step can't pass without it (an output, a parameter, a loss); False for
+            inner modules that the other framework simply doesn't have.
     """
 
     role: str
@@ -176,7 +178,8 @@ class Reservation:
 
     Attributes:
         rule: short name ("same-side", "constant-lr", "too-few-keys").
-        text: one or two sentences a porter understands: what was seen, why it proves nothing, what to do.
+        text: one or two sentences a porter understands: what was seen, why it proves nothing, what
+            to do.
     """
 
     rule: str
@@ -206,8 +209,9 @@ class StepReport:
 
     Attributes:
         schema: version of this structure on disk.
-        exchange: the values in the community's log, in its order: log key -> mean absolute difference
-            is computed by reprod_log itself from the ``.npy`` pair; this only names the keys.
+        exchange: the values in the community's log, in its order: log key -> mean absolute
+            difference is computed by reprod_log itself from the ``.npy`` pair; this only names the
+            keys.
         audit: the weight audit as sentences, one per parameter or buffer.
         next_command: what to type next.
         files: what this step wrote, relative to the port's logs folder.

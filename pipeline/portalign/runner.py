@@ -41,8 +41,8 @@ def run_step(
         next_command: what the report advises to type when this step passes.
 
     Raises:
-        PortalignError: a side could not be run, or its captures can't be used. What was captured is kept in
-            ``<step>.failed``; an earlier complete run of the step stays untouched.
+        PortalignError: a side could not be run, or its captures can't be used. What was captured is
+            kept in ``<step>.failed``; an earlier complete run of the step stays untouched.
     """
     port_folder = logs / port.name
     running = _empty_folder(port_folder / f"{step.value}{_RUNNING_SUFFIX}")
@@ -88,8 +88,11 @@ def _sides(port: Port, step: Step, folder: Path) -> tuple[Side, ...]:
 
 
 def _write(port: Port, conclusion: Conclusion, folder: Path) -> StepReport:
-    """Write the community's dumps and logs and the report itself; everything into the step's folder first."""
-    report, files, notes = conclusion.report, [], list(conclusion.report.notes)
+    """Write the community's dumps and logs and the report itself; everything into the step's folder
+    first.
+    """
+    report, notes = conclusion.report, list(conclusion.report.notes)
+    files: list[str] = []
     sides = side_names(port)
     for dump in dumps(report.step, conclusion.pairs, conclusion.probe):
         result = write_exchange(
@@ -101,6 +104,7 @@ def _write(port: Port, conclusion: Conclusion, folder: Path) -> StepReport:
             log=dump.log,
             threshold=port.tolerance.mean,
             closing=closing_lines(report),
+            python=_reprod_log_python(port),
         )
         files.extend(result.files)
         notes.extend(result.notes)
@@ -109,14 +113,24 @@ def _write(port: Port, conclusion: Conclusion, folder: Path) -> StepReport:
     return report
 
 
+def _reprod_log_python(port: Port) -> str:
+    """The interpreter that most likely has reprod_log, which imports paddle: a paddle side's own."""
+    for role in (Role.CANDIDATE, Role.REFERENCE):
+        if port.side(role).framework == "paddle" and (named := port.interpreter(role)):
+            return named
+    return ""
+
+
 def side_names(port: Port) -> tuple[str, str]:
-    """The file name endings of both sides: the frameworks', or the roles' where both are the same."""
+    """The file name endings of both sides: frameworks, or roles where those are the same."""
     names = (port.reference.framework, port.candidate.framework)
     return names if names[0] != names[1] else (Role.REFERENCE.value, Role.CANDIDATE.value)
 
 
 def _settle(port_folder: Path, step: Step, running: Path) -> None:
-    """Let a complete run take the place of the earlier one; its logs and dumps move up to the port's folder."""
+    """Let a complete run take the place of the earlier one; its logs and dumps move up to the
+    port's folder.
+    """
     _move(running, port_folder / step.value)
     _remove(port_folder / f"{step.value}{FAILED_SUFFIX}")
     for pattern in ("*.npy", "*_diff.log"):

@@ -21,7 +21,9 @@ from portalign.records import Role, Step
 
 @final
 class Progress:
-    """A line that says what both sides are doing; silent without a terminal, but for one line a step."""
+    """A line that says what both sides are doing; silent without a terminal, but for one line a
+    step.
+    """
 
     def __init__(self, console: Console, step: Step, port: str) -> None:
         self._console = console
@@ -53,7 +55,7 @@ class Progress:
 
 @contextmanager
 def edge(console: Console, *, debug: bool) -> Iterator[None]:
-    """Whatever goes wrong inside ends with a message and exit code 2: 1 means that the sides differ."""
+    """What goes wrong inside ends with a message and exit code 2: 1 means that the sides differ."""
     former = signal.getsignal(signal.SIGTERM)
     is_main = threading.current_thread() is threading.main_thread()  # others may not set handlers
     try:

@@ -98,7 +98,8 @@ class Entry(BaseModel):
         return Spec(name=name, function=function, args=args, label=self.label())
 
     def label(self) -> str:
-        """How results name this entry, the same on both sides: its name, or its function's, and its arguments.
+        """How results name this entry, the same on both sides: its name, or its function's, and its
+        arguments.
 
         >>> Entry.model_validate({"name": "accuracy", "k": 5}).label()
         'accuracy_k5'

@@ -33,6 +33,7 @@ def load(name: str) -> Framework:
         raise CaptureError(
             f"{name} can't be imported by this interpreter: {err}",
             why="this side runs in it",
-            do=f"install it here (pip install 'portalign[{name}]') or name another interpreter with `python:` in the port file",
+            do=f"install it here (pip install 'portalign[{name}]'), or name another interpreter "
+            "with `python:` in the port file",
         ) from err
     return framework

@@ -1,7 +1,8 @@
-"""The verbs a framework must have. All logic sits in `stages`; here is only what differs by framework.
+"""The verbs a framework must have: only what differs by framework; all logic sits in `stages`.
 
 `pytorch` and `paddlepaddle` are twins: the same file names, the same functions, different verbs. A
-framework is imported only when its class is made (`frameworks.load`), never at module level elsewhere.
+framework is imported only when its class is made (`frameworks.load`), never at module level
+elsewhere.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Clipping:
 class Trainer(ABC):
     """An optimizer with its LR scheduler and its clipping: one training iteration in verbs.
 
-    Order in one iteration: `reset`, forward and loss (by the stage), `backward`, `gradients`, `clip`,
-    `learning_rate`, `update`, `schedule`.
+    Order in one iteration: `reset`, forward and loss (by the stage), `backward`, `gradients`,
+    `clip`, `learning_rate`, `update`, `schedule`.
     """
 
     @abstractmethod
@@ -68,16 +69,21 @@ class Trainer(ABC):
 
     @abstractmethod
     def gradients(self) -> Iterator[tuple[str, Tensor | None]]:
-        """Parameter name and unclipped gradient, trainable parameters in registration order; None if it has no gradient."""
+        """Name and unclipped gradient of every trainable parameter, in registration order.
+
+        None stands for a parameter that got no gradient.
+        """
 
     @abstractmethod
     def clip(self) -> Clipping:
-        """Clip gradients where the framework clips outside the optimizer (torch), else tell what
-        `update` is about to do (paddle clips inside ``step``), changing nothing that ``update`` uses."""
+        """Clip the gradients (torch), or tell what `update` will do (paddle clips inside it).
+
+        Where it only tells, it changes nothing that `update` uses.
+        """
 
     @abstractmethod
     def learning_rate(self) -> float:
-        """The LR that the next `update` uses (first parameter group), read with the accessor that has no side effect."""
+        """The first group's LR that the next `update` uses; reading changes nothing."""
 
     @abstractmethod
     def update(self) -> None:
@@ -100,7 +106,7 @@ class Framework(ABC):
 
     @abstractmethod
     def prepare(self, *, seed: int, threads: int, device: str) -> dict[str, str]:
-        """Set seeds, threads, determinism and precision switches (no TF32). Returns every switch set, name to value."""
+        """Set seeds, threads, determinism and precision (no TF32); return every switch by name."""
 
     @abstractmethod
     def check_model(self, model: object) -> None:
@@ -108,19 +114,23 @@ class Framework(ABC):
 
     @abstractmethod
     def set_mode(self, model: Model, mode: str) -> None:
-        """"eval" or "train"."""
+        """Switch the model to "eval" or "train"."""
 
     @abstractmethod
     def structure(self, model: Model) -> Structure:
-        """Module tree, parameters and buffers (non-persistent ones too), tied weights told apart."""
+        """Module tree, parameters and buffers (non-persistent ones too), ties told apart."""
 
     @abstractmethod
     def state(self, model: Model) -> Iterator[tuple[str, Tensor]]:
-        """Name and live tensor of every parameter and buffer, in the order and with the names of `structure`."""
+        """Name and live tensor of every parameter and buffer, named and ordered as `structure`."""
 
     @abstractmethod
     def load(self, model: Model, values: Iterable[tuple[str, Array]]) -> None:
-        """Copy values into the named parameters and buffers, in place. Shapes must agree, or CaptureError."""
+        """Copy values into the named parameters and buffers, in place.
+
+        Raises:
+            CaptureError: a shape differs.
+        """
 
     @abstractmethod
     def numpy(self, tensor: Tensor) -> Array:
@@ -132,8 +142,10 @@ class Framework(ABC):
 
     @abstractmethod
     def leaves(self, value: object) -> Iterator[tuple[str, Tensor]]:
-        """Tensors within nested tuples, lists, dicts and dataclass outputs, with dotted slots ("0", "hidden.1").
-        A bare tensor has the slot ""."""
+        """Tensors within nested tuples, lists, dicts and dataclasses, with dotted slots.
+
+        Slots look like "0" and "hidden.1"; a bare tensor has the slot "".
+        """
 
     @abstractmethod
     def forward(self, model: Model, arguments: Mapping[str, Tensor], *, grad: bool) -> object:
@@ -143,18 +155,23 @@ class Framework(ABC):
     def watch(
         self, model: Model, sink: Sink, *, gradients: bool = False
     ) -> AbstractContextManager[None]:
-        """While open, send every module's inputs ("in.0", "in.name") and outputs ("out.0") to the sink,
-        in execution order; with `gradients`, the gradient of every module output too (kind GRADIENT).
-        Uses forward hooks and tensor hooks only: the watched run is bitwise equal to the bare one."""
+        """While open, send every module's inputs and outputs to the sink, in execution order.
+
+        Slots are "in.0", "in.name", "out.0". With `gradients`, the gradient of every module output
+        too (kind GRADIENT). Uses forward hooks and tensor hooks only: the watched run is bitwise
+        equal to the bare one.
+        """
 
     @abstractmethod
     def graft(
         self, model: Model, replacements: Replacements, sink: Sink, *, gradients: bool = False
     ) -> AbstractContextManager[None]:
-        """While open, send what arrives at every module (and what it returns) to the sink, then put the
-        replacement in its place, so that nothing upstream shows downstream. With `gradients`, the same for
-        the gradient that arrives at every module output. A replaced tensor stays in the graph: gradients
-        flow through it to where the original came from."""
+        """While open, put replacements in at every module, so that no difference travels.
+
+        What arrives at a module and what it returns goes to the sink before it is replaced. With
+        `gradients`, the same for the gradient that arrives at every module output. A replaced
+        tensor stays in the graph: gradients flow through it to where the original came from.
+        """
 
     @abstractmethod
     def identity(self, tensor: Tensor) -> tuple[int, int]:
@@ -167,7 +184,7 @@ class Framework(ABC):
 
     @abstractmethod
     def lifted(self) -> AbstractContextManager[None]:
-        """While open, factories and casts inside the model that name a lower float dtype give float64."""
+        """While open, factories and casts that name a lower float dtype give float64."""
 
     @abstractmethod
     def loss(
@@ -186,7 +203,7 @@ class Framework(ABC):
         precision: Precision,
         other_framework: str,
     ) -> Trainer:
-        """Build optimizer, scheduler and clipping. With `model` None a single dummy parameter stands in (LR curves)."""
+        """Build optimizer, scheduler and clipping; for `model` None around one dummy parameter."""
 
     @abstractmethod
     def metric(self, spec: Spec) -> MetricFunction:

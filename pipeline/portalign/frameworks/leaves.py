@@ -1,4 +1,5 @@
-"""Find and replace the tensors inside what a module takes or returns: tuples, lists, dicts, dataclasses.
+"""Find and replace the tensors inside what a module takes or returns: tuples, lists, dicts,
+dataclasses.
 
 Shared by both frameworks; what counts as a tensor is the caller's word.
 """
@@ -27,8 +28,8 @@ def leaves(value: object, is_tensor: Callable[[object], bool]) -> Iterator[Leaf]
 def replaced(value: Any, replace: Callable[[str, object], object], *, slot: str = "") -> Any:
     """A copy of `value` with every leaf put through `replace(slot, leaf)`; slots as in `leaves`.
 
-    `replace` gets everything that is no container and returns what shall stand in its place. The containers
-    keep their types; one of which nothing changes is returned itself.
+    `replace` gets everything that is no container and returns what shall stand in its place. The
+    containers keep their types; one of which nothing changes is returned itself.
 
     >>> replaced({"a": [1.0, 2.0]}, lambda slot, leaf: slot)
     {'a': ['a.0', 'a.1']}
@@ -51,11 +52,11 @@ def _rebuilt(value: Any, children: Mapping[str, object]) -> Any:
         for key in list(value):
             changed[key] = children[str(key)]
         return changed
+    values: list[Any] = list(children.values())
     if isinstance(value, list):
-        return list(children.values())
+        return values
     if isinstance(value, tuple):
-        is_named = hasattr(value, "_fields")
-        return type(value)(*children.values()) if is_named else tuple(children.values())
+        return type(value)(*values) if hasattr(value, "_fields") else tuple(values)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.replace(value, **children)
     return value

@@ -1,6 +1,7 @@
 """What a watched run does at the door of every module. How hooks are hung is each framework's own.
 
-Only forward hooks and tensor hooks are used and nothing is ever returned from one: a module backward
+Only forward hooks and tensor hooks are used and nothing is ever returned from one: a module
+    backward
 hook changes gradients bitwise in torch, and a returned value would replace the watched one.
 """
 
@@ -63,7 +64,9 @@ class Doorkeeper:
     def enter(
         self, path: str, module_type: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        """A module is about to run: record its inputs, positional ones by index, the others by name."""
+        """A module is about to run: record its inputs, positional ones by index, the others by
+        name.
+        """
         call = self._calls.enter(path)
         for value in (args, kwargs):
             for slot, tensor in self._leaves(value):
@@ -133,7 +136,7 @@ class Grafter:
             name = f"{door}{slot or '0'}"
             self._sink(Kind.ACTIVATION, path, name, call, leaf, module_type)
             array = self._replacements(Kind.ACTIVATION, path, name, call)
-            passed = leaf if array is None else self._put(leaf, array)
+            passed: Tensor = leaf if array is None else self._put(leaf, array)
             if door == "out." and self._wants_gradient is not None and self._wants_gradient(passed):
                 passed.register_hook(self._on_gradient(path, name, call, module_type))
             return passed

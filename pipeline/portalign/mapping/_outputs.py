@@ -34,7 +34,10 @@ def pair_outputs(
         for role, records in zip(Role, (ours, theirs), strict=True):
             unpaired += [
                 Unpaired(
-                    role.value, r.key, "the other side returns no such output", _is_promised(r, promised)
+                    role.value,
+                    r.key,
+                    "the other side returns no such output",
+                    _is_promised(r, promised),
                 )
                 for r in records
                 if id(r) not in used

@@ -241,7 +241,9 @@ def _pairs_of(
 
 def _left_over(role: Role, record: TensorRecord, harmless: frozenset[str]) -> Unpaired:
     if record.key.name in harmless:
-        return Unpaired(role.value, record.key, "the other side needs no such tensor", is_promised=False)
+        return Unpaired(
+            role.value, record.key, "the other side needs no such tensor", is_promised=False
+        )
     reason = f"the other side recorded no counterpart of this {record.key.kind.value}"
     return Unpaired(role.value, record.key, reason, is_promised=True)
 

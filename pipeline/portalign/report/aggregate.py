@@ -89,8 +89,12 @@ class RunReport:
     next_command: str
 
 
-def gather(port_folder: Path) -> RunReport:
+def gather(port_folder: Path, *, port_option: str = "") -> RunReport:
     """Read every step's report under ``logs/<port>/`` and conclude.
+
+    Args:
+        port_folder: ``logs/<port>/``.
+        port_option: what the user gave to ``--port``, for the next command; the port's name if "".
 
     A report that can't be read, or whose step crashed when it was run last, makes its step an ERROR
     and leaves the others as they are; a folder without any report is INCONCLUSIVE.
@@ -117,7 +121,7 @@ def gather(port_folder: Path) -> RunReport:
         steps=steps,
         notes=notes,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        next_command=_next(steps, names[0]),
+        next_command=_next(steps, port_option or names[0]),
     )
 
 

@@ -118,6 +118,29 @@ def run_document(run: RunReport) -> Document:
     )
 
 
+def comparison_document(
+    title: str,
+    comparisons: tuple[Comparison, ...],
+    unpaired: tuple[Unpaired, ...],
+    outcome: Outcome,
+) -> Document:
+    """Say how two dumps compare."""
+    ranked = worst_first(comparisons)
+    n_passed = sum(item.outcome is Outcome.PASS for item in comparisons)
+    worst = ranked[0] if ranked and ranked[0].outcome is not Outcome.PASS else None
+    return Document(
+        title=_plain(title),
+        outcome=outcome,
+        word=WORDS[outcome],
+        headline=f"{n_passed} of {len(comparisons)} arrays agree, {len(unpaired)} on one side only",
+        reason=_plain(f"{worst.label}: {worst.reason}") if worst else "",
+        table=_pairs(ranked) if ranked else None,
+        reservations=(),
+        remarks=_unpaired(unpaired),
+        next_command="",
+    )
+
+
 def closing_lines(report: StepReport) -> tuple[str, ...]:
     """Return the last lines of the step's diff log, the verdict last of all.
 

@@ -1,7 +1,9 @@
 """Step 4 on one side: N training iterations, in native precision and again in float64.
 
-Each iteration: forward, loss, backward, gradients, clipping, learning rate, update, schedule. Loss, LR,
-gradient norm and clip coefficient are recorded at every iteration, tensors at those `kept_iterations` names.
+Each iteration: forward, loss, backward, gradients, clipping, learning rate, update, schedule. Loss,
+    LR,
+gradient norm and clip coefficient are recorded at every iteration, tensors at those
+`kept_iterations` names.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from portalign.stages.session import (
     tensors_of,
 )
 
-# Below this many bytes of trainable weights every iteration's tensors are kept: ten iterations of gradients and
-# weights, native and float64, then stay under 4 GB a side.
+# Below this many bytes of trainable weights every iteration's tensors are kept: ten iterations of
+# gradients and weights, native and float64, then stay under 4 GB a side.
 KEEP_ALL_BYTES = 64 * 2**20
 
 
@@ -105,16 +107,16 @@ def training(
         precision=precision,
         other_framework=request.other_framework,
     )
-    loss = framework.loss(
-        request.loss, request.settings, other_framework=request.other_framework
-    )
+    loss = framework.loss(request.loss, request.settings, other_framework=request.other_framework)
     return trainer, loss
 
 
 def _watched(
     session: Session, model: Model, iteration: int, precision: Precision
 ) -> AbstractContextManager[None]:
-    """Watch activations and their gradients in the first iteration, while both sides still have equal weights."""
+    """Watch activations and their gradients in the first iteration, while both sides still have
+    equal weights.
+    """
     if iteration:
         return nullcontext()
     sink = session.recorder.sink(iteration=0, precision=precision)
@@ -146,7 +148,8 @@ def _record_numbers(
     session: Session, trainer: Trainer, iteration: int, precision: Precision
 ) -> None:
     clipping = trainer.clip()
-    # Computed from the gradients, so no better than they are; the learning rate is a double on its own.
+    # Computed from the gradients, so no better than they are; the learning rate is a double on its
+    # own.
     dtype = np.float64 if precision is Precision.FLOAT64 else np.float32
     numbers = [
         (Kind.GRADIENT_NORM, "global", "norm", np.asarray(clipping.norm, dtype)),

@@ -66,7 +66,8 @@ def model_arguments(batch: Batch, request: CaptureRequest) -> dict[str, Array]:
     missing = sorted(set(request.inputs.values()) - set(batch))
     if missing:
         raise InputError(
-            f"`inputs:` of the {request.role.value} names {', '.join(missing)}, the batch has {', '.join(batch)}",
+            f"`inputs:` of the {request.role.value} names {', '.join(missing)}, "
+            f"the batch has {', '.join(batch)}",
             why="the model can't be called without its arguments",
             do="correct `inputs:` (model argument: batch field) in the port file",
         )
@@ -87,7 +88,9 @@ def _checked(batch: object, source: str, index: int) -> dict[str, Array]:
         )
     for name, value in batch.items():
         if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.kind in "USMm":
-            found = f"dtype {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+            found = (
+                f"dtype {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+            )
             raise InputError(
                 f"{source}: field {name!r} of batch {index} is {found}, not a numeric numpy array",
                 why="only plain numbers are the same bytes for both frameworks",

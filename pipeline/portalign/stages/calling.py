@@ -80,8 +80,9 @@ def _wrong_fields(
         f"the batch gives {', '.join(arguments) or 'nothing'} to the model, but "
         f"{type(model).__name__}.forward takes {takes}: {complaint}",
         why=f"the {request.role.value} can't be called with these fields",
-        do=f"rename them with `inputs: {{model argument: batch field}}` of the {request.role.value} in "
-        "the port file, or list those that are not for the model under `labels:`",
+        do="rename them with `inputs: {model argument: batch field}` of the "
+        f"{request.role.value} in the port file, or list those that are not for the model under "
+        "`labels:`",
     )
 
 

@@ -1,7 +1,8 @@
-"""What the reference hands to the candidate while both run: traces that are complete once their manifest stands.
+"""What the reference hands to the candidate while both run: traces that are complete once their
+manifest stands.
 
-The runner ends a candidate whose reference died, so waiting needs no clock of its own; the limit here is
-for a capture that somebody starts by hand.
+The runner ends a candidate whose reference died, so waiting needs no clock of its own; the limit
+here is for a capture that somebody starts by hand.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""The grafted pass: the candidate once more, with the reference's recorded tensors put in at every module.
+"""The grafted pass: the candidate once more, with the reference's recorded tensors put in at every
+module.
 
-What arrives at a module shows the error of the code in front of it, what it returns shows its own: no
+What arrives at a module shows the error of the code in front of it, what it returns shows its own:
+    no
 difference reaches the next module. Runs in float64 where there is a twin, on the first batch, after
 both captures are complete.
 """
 
 from __future__ import annotations
-
 
 from portalign.frameworks.base import Model
 from portalign.mapping.pair import pair
@@ -70,7 +71,7 @@ def _run_once(session: Session, model: Model, values: _Values, precision: Precis
 
 
 def _replacements(session: Session, reference: Trace, precision: Precision) -> _Values:
-    """The reference's tensors under the candidate's names, for all that is paired and of one shape."""
+    """The reference's tensors under the candidate's names, where paired and of one shape."""
     own = read_trace(session.request.side_folder())
     pairing = pair(reference, own, session.plan, outputs=session.request.outputs)
     found: _Values = {}

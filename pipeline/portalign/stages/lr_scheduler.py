@@ -1,4 +1,4 @@
-"""Step 3 on one side: the whole learning rate curve, one value before every update. Needs no model."""
+"""Step 3 on one side: the whole learning rate curve, read before every update; no model needed."""
 
 from __future__ import annotations
 

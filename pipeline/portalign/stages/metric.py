@@ -1,6 +1,8 @@
-"""Step 2 on one side: its own data pipeline, its predictions, and its metrics on several sets of predictions.
+"""Step 2 on one side: its own data pipeline, its predictions, and its metrics on several sets of
+predictions.
 
-Each metric is computed on this side's own predictions ("own"), on the reference's ("shared"), and on crafted
+Each metric is computed on this side's own predictions ("own"), on the reference's ("shared"), and
+on crafted
 ones that separate implementations: ties, a class that never occurs, a short last batch.
 """
 
@@ -46,7 +48,8 @@ def run(session: Session) -> None:
 
 
 def crafted_cases(scores: Array) -> dict[str, Scored]:
-    """Predictions on which two metric implementations part, for as many classes as `scores` [n, classes] has.
+    """Predictions on which two metric implementations part, for as many classes as `scores` [n,
+    classes] has.
 
     Empty for scores that aren't one row of class scores per example.
     """
@@ -95,14 +98,17 @@ def _predict(session: Session, model: Model) -> Scored:
 
 
 def _share(session: Session, own: Scored) -> Scored:
-    """The reference's predictions and labels: published by the reference, awaited by the candidate."""
+    """The reference's predictions and labels, published by it and awaited by the candidate."""
     folder = session.folder / exchange.PREDICTIONS
     if session.request.role is Role.REFERENCE:
         exchange.publish(folder, _items(own), session.info())
         return own
     records = exchange.await_trace(folder).by_key()
     return [
-        (records[key].array, records[TensorKey(Kind.INPUT, "labels", iteration=key.iteration)].array)
+        (
+            records[key].array,
+            records[TensorKey(Kind.INPUT, "labels", iteration=key.iteration)].array,
+        )
         for key in records
         if key.kind is Kind.PREDICTION
     ]

@@ -1,4 +1,6 @@
-"""Give a model's outputs their names: what the porter promised in `outputs:`, or what the model itself says."""
+"""Give a model's outputs their names: what the porter promised in `outputs:`, or what the model
+itself says.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ def named_outputs(
 ) -> list[tuple[str, Tensor]]:
     """(name, tensor) of every output that counts, in the model's order.
 
-    A bare tensor takes the first promised name, a plain tuple takes them in order. With nothing promised
+    A bare tensor takes the first promised name, a plain tuple takes them in order. With nothing
+    promised
     everything is returned: dict and dataclass fields by their names, the rest by position.
 
     Raises:

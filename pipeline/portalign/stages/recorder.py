@@ -1,4 +1,6 @@
-"""Turns live tensors into records: copies each at once, and tells a tensor seen twice from two tensors."""
+"""Turns live tensors into records: copies each at once, and tells a tensor seen twice from two
+tensors.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class _Seen:
 class Recorder:
     """Writes tensors and arrays to a trace.
 
-    The input of a module is mostly the very tensor another one returned: as long as that object lives
+    The input of a module is mostly the very tensor another one returned: as long as that object
+        lives
     and was not changed in place it is recorded as an alias and costs nothing.
     """
 
@@ -33,7 +36,9 @@ class Recorder:
     _seen: dict[int, _Seen] = field(default_factory=dict)
 
     def tensor(self, key: TensorKey, tensor: Tensor, *, module_type: str = "") -> int | None:
-        """Record a live tensor and return its order; one that can't be made an array is recorded as skipped."""
+        """Record a live tensor and return its order; one that can't be made an array is recorded as
+        skipped.
+        """
         try:
             values = self.framework.numpy(tensor)
         except CaptureError as err:
@@ -49,7 +54,7 @@ class Recorder:
         self.writer.add(key, array)
 
     def sink(self, *, iteration: int, precision: Precision) -> Sink:
-        """A sink for `Framework.watch` that files what it gets under this iteration and precision."""
+        """A sink that files what it gets under this iteration and precision."""
 
         def take(
             kind: Kind, path: str, slot: str, call: int, tensor: Tensor, module_type: str

@@ -1,7 +1,7 @@
 """One side of one step while it runs: its framework, its trace, its model with the right weights.
 
-Opens the model (building it, carrying the reference's weights to the candidate) and moves it between its
-native precision and its float64 twin.
+Opens the model (building it, carrying the reference's weights to the candidate) and moves it
+between its native precision and its float64 twin.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Session:
     flags: dict[str, str]
     precisions: tuple[Precision, ...]
     structure: Structure | None = None
-    plan: WeightPlan = WeightPlan(())
+    plan: WeightPlan = field(default_factory=lambda: WeightPlan(()))
     weights_sha256: str = ""
     inputs_sha256: str = ""
     notes: list[str] = field(default_factory=list)
@@ -111,8 +111,7 @@ def shared_batches(session: Session, n_batches: int) -> list[dict[str, Array]]:
 def tensors_of(session: Session, batch: Batch, precision: Precision) -> dict[str, Tensor]:
     """A batch as the framework's tensors."""
     return {
-        name: session.framework.tensor(array, precision=precision)
-        for name, array in batch.items()
+        name: session.framework.tensor(array, precision=precision) for name, array in batch.items()
     }
 
 
@@ -163,9 +162,7 @@ def at_precision(session: Session, model: Model, precision: Precision) -> Iterat
     if precision is Precision.NATIVE:
         yield
         return
-    session.lifted = session.framework.lift(
-        model, other_framework=session.request.other_framework
-    )
+    session.lifted = session.framework.lift(model, other_framework=session.request.other_framework)
     with session.framework.lifted():
         yield
 
@@ -185,7 +182,9 @@ def _build(request: CaptureRequest) -> object:
 
 
 def _decide_precisions(session: Session, reference: Trace | None) -> None:
-    """Both sides must agree on whether there is a twin: the reference decides, the candidate follows."""
+    """Both sides must agree on whether there is a twin: the reference decides, the candidate
+    follows.
+    """
     if reference is not None and reference.info is not None:
         decided = reference.info.flags["precisions"].split(",")
         session.precisions = tuple(Precision(name) for name in decided)

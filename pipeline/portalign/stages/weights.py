@@ -1,7 +1,8 @@
-"""A model's state on its way: published by each side, carried from reference to candidate, put back.
+"""A model's state on its way: published by each side, carried from reference to candidate, put
+back.
 
-Values are read from disk one tensor at a time and their pages given back at once, so that carrying costs
-no second copy of the model.
+Values are read from disk one tensor at a time and their pages given back at once, so that carrying
+costs no second copy of the model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Give mapped pages back once they were read, so that a pass over huge traces keeps memory small."""
+"""Give mapped pages back once they were read, so that passes over huge traces stay small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""PaddlePaddle as verbs: the only folder of portalign that imports paddle. Twin of `frameworks.pytorch`."""
+"""PaddlePaddle as verbs: the only folder of portalign that imports paddle. Twin of
+`frameworks.pytorch`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ import numpy as np
 import paddle
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Framework, MetricFunction, Model, Replacements, Sink, Tensor, Trainer
+from portalign.frameworks.base import (
+    Framework,
+    MetricFunction,
+    Model,
+    Replacements,
+    Sink,
+    Tensor,
+    Trainer,
+)
 from portalign.frameworks.leaves import leaves
 from portalign.frameworks.paddlepaddle import (
     lifting,
@@ -49,7 +59,8 @@ class PaddlePaddle(Framework):
     def check_model(self, model: object) -> None:
         if not isinstance(model, paddle.nn.Layer):
             raise CaptureError(
-                f"build returned {type(model).__module__}.{type(model).__name__}, not paddle.nn.Layer",
+                f"build returned {type(model).__module__}.{type(model).__name__}, "
+                "not paddle.nn.Layer",
                 why="only layers can be watched and given weights",
                 do="return the model from `build(settings)`, or correct `framework:`",
             )
@@ -126,4 +137,6 @@ class PaddlePaddle(Framework):
         return metrics.metric(spec)
 
     def peak_memory_bytes(self) -> int:
-        return int(paddle.device.cuda.max_memory_allocated()) if paddle.is_compiled_with_cuda() else 0
+        return (
+            int(paddle.device.cuda.max_memory_allocated()) if paddle.is_compiled_with_cuda() else 0
+        )

@@ -1,8 +1,8 @@
 """The float64 twin of a paddle model: its state and the casts inside its code.
 
-Paddle has no function mode like torch's, so the functions that take a dtype are replaced while the twin
-runs. A function that a model's file imported by name beforehand is out of reach: what it returns
-stays in its own dtype, and the trace shows it.
+Paddle has no function mode like torch's, so the functions that take a dtype are replaced while the
+twin runs. A function that a model's file imported by name beforehand is out of reach: what it
+returns stays in its own dtype, and the trace shows it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,34 @@ import paddle
 
 _LOW_TYPES = (paddle.float32, paddle.float16, paddle.bfloat16)
 _LOW_NAMES = frozenset({"float32", "float16", "bfloat16", "fp32", "fp16", "bf16"})
-_FACTORIES = (
-    "cast zeros ones full empty arange linspace eye to_tensor zeros_like ones_like full_like "
-    "empty_like rand randn uniform normal sum mean cumsum cumprod prod logspace"
-).split()
-_TENSOR = "cast astype to sum mean cumsum cumprod prod".split()
-_FUNCTIONAL = "softmax log_softmax one_hot gumbel_softmax".split()
-_TENSOR_CASTS = "float half bfloat16".split()
+_FACTORIES = [
+    "cast",
+    "zeros",
+    "ones",
+    "full",
+    "empty",
+    "arange",
+    "linspace",
+    "eye",
+    "to_tensor",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "empty_like",
+    "rand",
+    "randn",
+    "uniform",
+    "normal",
+    "sum",
+    "mean",
+    "cumsum",
+    "cumprod",
+    "prod",
+    "logspace",
+]
+_TENSOR = ["cast", "astype", "to", "sum", "mean", "cumsum", "cumprod", "prod"]
+_FUNCTIONAL = ["softmax", "log_softmax", "one_hot", "gumbel_softmax"]
+_TENSOR_CASTS = ["float", "half", "bfloat16"]
 
 
 def lift(model: paddle.nn.Layer) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def known_type(layer: paddle.nn.Layer) -> str:
 
 
 def structure(model: paddle.nn.Layer) -> Structure:
-    """Tree and state in registration order; a shared layer is listed once, its state at every path."""
+    """Tree and state in registration order; a shared layer once, its state at every path."""
     modules = tuple(
         ModuleInfo(path=path, type=known_type(layer))
         for path, layer in model.named_sublayers(include_self=True)
@@ -117,7 +117,8 @@ def _walk(
             is_statistic = is_batch_norm and slot in ("_mean", "_variance")
             yield path, slot, layer, parameter, Kind.BUFFER if is_statistic else Kind.PARAMETER
     for slot, buffer in layer._buffers.items():
-        # An RNN's scratch space for dropout is empty, and scalar once it has run: no state of a model.
+        # An RNN's scratch space for dropout is empty, and scalar once it has run: no state of a
+        # model.
         is_scratch = slot == "_dropout_state" and isinstance(layer, RNNBase)
         if buffer is not None and not is_scratch:
             yield path, slot, layer, buffer, Kind.BUFFER

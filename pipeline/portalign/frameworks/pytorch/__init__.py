@@ -1,4 +1,6 @@
-"""PyTorch as verbs: the only folder of portalign that imports torch. Twin of `frameworks.paddlepaddle`."""
+"""PyTorch as verbs: the only folder of portalign that imports torch. Twin of
+`frameworks.paddlepaddle`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ import numpy as np
 import torch
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Framework, MetricFunction, Model, Replacements, Sink, Tensor, Trainer
+from portalign.frameworks.base import (
+    Framework,
+    MetricFunction,
+    Model,
+    Replacements,
+    Sink,
+    Tensor,
+    Trainer,
+)
 from portalign.frameworks.leaves import leaves
 from portalign.frameworks.pytorch import lifting, losses, metrics, modules, training, watching
 from portalign.records import Array, Precision, Structure
@@ -37,7 +47,8 @@ class PyTorch(Framework):
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = False
-        # The fused attention path is skipped as soon as a hook hangs on a layer: watching would change the run.
+        # The fused attention path is skipped as soon as a hook hangs on a layer: watching would
+        # change the run.
         torch.backends.mha.set_fastpath_enabled(False)
         return {
             "deterministic_algorithms": "warn_only",
@@ -50,7 +61,8 @@ class PyTorch(Framework):
     def check_model(self, model: object) -> None:
         if not isinstance(model, torch.nn.Module):
             raise CaptureError(
-                f"build returned {type(model).__module__}.{type(model).__name__}, not torch.nn.Module",
+                f"build returned {type(model).__module__}.{type(model).__name__}, "
+                "not torch.nn.Module",
                 why="only modules can be watched and given weights",
                 do="return the model from `build(settings)`, or correct `framework:`",
             )

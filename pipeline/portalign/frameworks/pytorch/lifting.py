@@ -50,7 +50,8 @@ def _round_constants(model: torch.nn.Module) -> tuple[str, ...]:
                 key = (type(module).__name__, name, value)
                 counts[key] = counts.get(key, 0) + 1
     return tuple(
-        f"{kind}.{name} {value:g} rounded through float32 on the torch twin, as paddle keeps it ({n} modules)"
+        f"{kind}.{name} {value:g} rounded through float32 on the torch twin, as paddle keeps it "
+        f"({n} modules)"
         for (kind, name, value), n in sorted(counts.items())
     )
 

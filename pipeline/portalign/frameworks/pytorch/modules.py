@@ -26,7 +26,9 @@ def known_type(module: torch.nn.Module) -> str:
 
 
 def structure(model: torch.nn.Module) -> Structure:
-    """Tree and state in registration order; a shared module is listed once, its state at every path."""
+    """Tree and state in registration order; a shared module is listed once, its state at every
+    path.
+    """
     modules = tuple(
         ModuleInfo(path=path, type=known_type(module)) for path, module in model.named_modules()
     )
@@ -82,7 +84,9 @@ def dtype_name(tensor: torch.Tensor) -> str:
 
 
 def to_numpy(tensor: torch.Tensor) -> Array:
-    """Values as numpy; bf16 and fp8 as ml_dtypes. May share memory. Sparse and quantised tensors raise CaptureError."""
+    """Values as numpy; bf16 and fp8 as ml_dtypes. May share memory. Sparse and quantised tensors
+    raise CaptureError.
+    """
     if tensor.layout is not torch.strided or tensor.is_quantized:
         raise CaptureError(
             f"a {tensor.layout} tensor of dtype {tensor.dtype}",
@@ -99,7 +103,9 @@ def to_numpy(tensor: torch.Tensor) -> Array:
 
 
 def from_numpy(array: Array) -> torch.Tensor:
-    """A tensor that shares `array`'s memory where torch can; unsigned 16/32/64-bit integers keep their type."""
+    """A tensor that shares `array`'s memory where torch can; unsigned 16/32/64-bit integers keep
+    their type.
+    """
     name = array.dtype.name
     for dtype, (integers, viewed) in _VIEWED.items():
         if viewed == name:

@@ -36,7 +36,9 @@ def watch(
 def graft(
     model: torch.nn.Module, replacements: Replacements, sink: Sink, *, gradients: bool
 ) -> Iterator[None]:
-    """Send what arrives at every module's door to the sink and let the replacement pass, while open."""
+    """Send what arrives at every module's door to the sink and let the replacement pass, while
+    open.
+    """
     wants_gradient = _wants_gradient if gradients else None
     grafter = Grafter(replacements, sink, _is_tensor, _put, wants_gradient)
     with ExitStack() as hooks:
