@@ -32,6 +32,17 @@ def build(settings):
     torch.manual_seed(0)
     return Model()
 """
+# The models here use what both frameworks name alike, so one text serves them.
+PADDLE_HEAD = """
+import paddle as torch
+from paddle import nn
+
+nn.Module = nn.Layer
+
+def build(settings):
+    torch.seed(0)
+    return Model()
+"""
 MODEL = """
 class Model(nn.Module):
     def __init__(self):
@@ -84,20 +95,24 @@ def write_port(
     candidate: str | None = None,
     data: str = DATA,
     entries: Mapping[str, str] | None = None,
+    framework: str = "torch",
 ) -> Path:
     """Write a port into a folder and return its port file.
 
     Args:
-        reference: source of the reference's `Model`; `HEAD` stands in front of it.
+        reference: source of the reference's `Model`; the framework's head stands in front of it.
         candidate: the same for the candidate; default: the reference's.
         data: source of `batches`.
         entries: entries of the port file as YAML text, added to `ENTRIES` or in their place.
+        framework: of both sides.
     """
     folder.mkdir(parents=True)
-    (folder / "reference.py").write_text(HEAD + reference)
-    (folder / "candidate.py").write_text(HEAD + (candidate or reference) + "\n# the port\n")
+    head = HEAD if framework == "torch" else PADDLE_HEAD
+    (folder / "reference.py").write_text(head + reference)
+    (folder / "candidate.py").write_text(head + (candidate or reference) + "\n# the port\n")
     (folder / "data.py").write_text(data)
-    lines = {"name": "tiny", **ENTRIES, **(entries or {})}
+    sides = {role.value: ENTRIES[role.value].replace("torch", framework) for role in Role}
+    lines = {"name": "tiny", **ENTRIES, **sides, **(entries or {})}
     file = folder / "port.yaml"
     file.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
     return file

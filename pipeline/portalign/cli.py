@@ -134,14 +134,12 @@ def compare(
     debug: DebugOption = False,
 ) -> None:
     """Compare two dumps: traces, reprod_log .npy, .npy, .npz, .safetensors, folders of .npy."""
-    try:
+    with edge(_errors(), debug=debug):
         comparisons, unpaired = compare_files(reference, candidate, relative=relative)
-    except PortalignError as err:
-        stop(err, _errors(), debug=debug)
-    outcome = overall(comparisons, unpaired)
-    title = f"{reference.name} against {candidate.name}"
-    document = comparison_document(title, comparisons, unpaired, outcome)
-    _show(document, _console(quiet=quiet))
+        outcome = overall(comparisons, unpaired)
+        title = f"{reference.name} against {candidate.name}"
+        document = comparison_document(title, comparisons, unpaired, outcome)
+        _show(document, _console(quiet=quiet))
     _end(outcome)
 
 
