@@ -158,10 +158,12 @@ def _is_gone(pid: int) -> bool:
     """Whether a process has ended, be it that nobody has asked for its end yet."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        state = subprocess.run(
-            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-        ).stdout
-        if not state.strip() or state.startswith("Z"):
+        try:
+            os.kill(pid, 0)
+            state = Path(f"/proc/{pid}/stat").read_text() if Path("/proc/self").exists() else ""
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        if state.rpartition(")")[2].strip().startswith("Z"):
             return True
         time.sleep(0.05)
     return False

@@ -33,6 +33,7 @@ SCHEMA = 1
 _WEIGHTS, GRAFT = "weights", "graft"
 _NEEDED = (Kind.OUTPUT, Kind.PREDICTION, Kind.LOSS)
 _CURVES = (Kind.LR, Kind.METRIC)
+_NAMED = 5  # tensors that a note names before it says "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         reservations=reservations,
         divergence=divergence,
         sides=sides,
-        notes=_notes(sides),
+        notes=(*_notes(sides), *_left_behind(pairing)),
         audit=tuple(str(line) for line in plan.audit),
         curves=_curves(pairing),
         precisions=_precisions(reference),
@@ -213,6 +214,26 @@ def _infos(reference: Trace, candidate: Trace) -> tuple[SideInfo, ...]:
 def _notes(sides: Sequence[SideInfo]) -> tuple[str, ...]:
     notes = [note for side in sides for note in (*side.lifted, *side.notes)]
     return tuple(dict.fromkeys(notes))
+
+
+def _left_behind(pairing: Pairing) -> tuple[str, ...]:
+    """A note on the tensors that a twin did not lift: a tolerance judged their pairs instead."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for each in pairing.pairs:
+        twin = pairing.twin(each)
+        for role, record in _sides_of(twin) if twin else ():
+            if record.array.dtype.kind not in "iubc" and record.array.dtype != np.float64:
+                found[role.value, record.array.dtype.name].append(each.label)
+    return tuple(
+        f"{len(labels)} tensor{'s' * (len(labels) > 1)} stayed in {dtype} in the {role}'s twin, "
+        f"so a tolerance judged: {', '.join(labels[:_NAMED])}{', ...' * (len(labels) > _NAMED)}"
+        for (role, dtype), labels in found.items()
+    )
+
+
+def _sides_of(one: Pair) -> Iterator[tuple[Role, TensorRecord]]:
+    yield Role.REFERENCE, one.reference
+    yield Role.CANDIDATE, one.candidate
 
 
 def _precisions(reference: Trace) -> tuple[Precision, ...]:

@@ -25,7 +25,7 @@ def leaves(value: object, is_tensor: Callable[[object], bool]) -> Iterator[Leaf]
     yield from _walk("", value, is_tensor, frozenset())
 
 
-def replaced(value: Any, replace: Callable[[str, object], object], *, slot: str = "") -> Any:
+def replaced(value: Any, replace: Callable[[str, object], object]) -> Any:
     """A copy of `value` with every leaf put through `replace(slot, leaf)`; slots as in `leaves`.
 
     `replace` gets everything that is no container and returns what shall stand in its place. The
@@ -34,11 +34,19 @@ def replaced(value: Any, replace: Callable[[str, object], object], *, slot: str 
     >>> replaced({"a": [1.0, 2.0]}, lambda slot, leaf: slot)
     {'a': ['a.0', 'a.1']}
     """
+    return _replaced(value, replace, "", frozenset())
+
+
+def _replaced(
+    value: Any, replace: Callable[[str, object], object], slot: str, above: frozenset[int]
+) -> Any:
     children = dict(_children(value))
     if not children:
         return replace(slot, value)
+    if id(value) in above:  # a container that holds itself
+        return value
     new = {
-        name: replaced(child, replace, slot=f"{slot}.{name}" if slot else name)
+        name: _replaced(child, replace, f"{slot}.{name}" if slot else name, above | {id(value)})
         for name, child in children.items()
     }
     if all(new[name] is child for name, child in children.items()):
@@ -52,14 +60,16 @@ def _rebuilt(value: Any, children: Mapping[str, object]) -> Any:
         for key in list(value):
             changed[key] = children[str(key)]
         return changed
-    values: list[Any] = list(children.values())
-    if isinstance(value, list):
-        return values
     if isinstance(value, tuple):
-        return type(value)(*values) if hasattr(value, "_fields") else tuple(values)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(value, **children)
-    return value
+        is_named = hasattr(value, "_fields")  # torch's own (of torch.max) take one iterable
+        return type(value)(*children.values()) if is_named else type(value)(children.values())
+    changed = copy.copy(value)
+    if isinstance(value, list):
+        changed[:] = children.values()
+    elif dataclasses.is_dataclass(value):
+        for name, child in children.items():
+            object.__setattr__(changed, name, child)  # frozen ones too
+    return changed
 
 
 def _walk(

@@ -8,14 +8,73 @@ hook changes gradients bitwise in torch, and a returned value would replace the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, Protocol
 
 from portalign.frameworks.base import Replacements, Sink, Tensor
 from portalign.frameworks.leaves import replaced
 from portalign.records import Array, Kind
 
 LeafFinder = Callable[[object], Iterator[tuple[str, Tensor]]]
+
+
+Door = tuple[str, Any, str]  # path, module, module type
+
+
+class Keeper(Protocol):
+    """Stands at the doors of a model's modules; what it returns takes the place of what came."""
+
+    def enter(
+        self, path: str, module_type: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """A module is about to run: other arguments for it, or None to leave them."""
+
+    def leave(self, path: str, module_type: str, output: object) -> object | None:
+        """A module has run: another output to pass on, or None to leave it."""
+
+
+@contextmanager
+def hung(doors: Iterable[Door], keeper: Keeper, *, before: str, after: str) -> Iterator[None]:
+    """Hang the keeper on every door while open.
+
+    Args:
+        before: name of the module method that registers a hook before forward.
+        after: likewise after forward; the frameworks call it differently.
+    """
+    with ExitStack() as hooks:
+        for path, module, module_type in doors:
+            enter = partial(_enter, keeper=keeper, path=path, module_type=module_type)
+            leave = partial(_leave, keeper=keeper, path=path, module_type=module_type)
+            hooks.callback(getattr(module, before)(enter, with_kwargs=True).remove)
+            hooks.callback(getattr(module, after)(leave, with_kwargs=True).remove)
+        yield
+
+
+def _enter(
+    _module: object,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    keeper: Keeper,
+    path: str,
+    module_type: str,
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    return keeper.enter(path, module_type, args, kwargs)
+
+
+def _leave(
+    _module: object,
+    _args: tuple[Any, ...],
+    _kwargs: dict[str, Any],
+    output: object,
+    *,
+    keeper: Keeper,
+    path: str,
+    module_type: str,
+) -> object | None:
+    return keeper.leave(path, module_type, output)
 
 
 class CallCounter:
@@ -117,7 +176,7 @@ class Grafter:
         self._calls = CallCounter()
 
     def enter(
-        self, path: str, module_type: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, path: str, module_type: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments the module gets instead."""
         call = self._calls.enter(path)

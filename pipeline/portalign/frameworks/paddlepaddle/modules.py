@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import paddle
 from paddle.nn.layer.norm import _BatchNormBase
-from paddle.nn.layer.rnn import RNNBase
 
 from portalign.errors import CaptureError
-from portalign.records import Array, Kind, ModuleInfo, ParameterInfo, Structure
+from portalign.frameworks import trees
+from portalign.frameworks.trees import Held
+from portalign.records import Array, Kind, Structure
 
 # paddle 3.3.1 hands these out as raw integers of the same width, silently
 _VIEWED = {"bfloat16": np.uint16, "float8_e4m3fn": np.uint8, "float8_e5m2": np.uint8}
@@ -26,36 +27,14 @@ def known_type(layer: paddle.nn.Layer) -> str:
 
 def structure(model: paddle.nn.Layer) -> Structure:
     """Tree and state in registration order; a shared layer once, its state at every path."""
-    modules = tuple(
-        ModuleInfo(path=path, type=known_type(layer))
-        for path, layer in model.named_sublayers(include_self=True)
-    )
-    first_name: dict[int, str] = {}
-    entries = []
-    for path, slot, layer, tensor, kind in _walk(model):
-        name = f"{path}.{slot}" if path else slot
-        tied_to = first_name.setdefault(id(tensor), name)
-        entries.append(
-            ParameterInfo(
-                name=name,
-                module=path,
-                slot=slot,
-                module_type=known_type(layer),
-                shape=tuple(tensor.shape),
-                dtype=dtype_name(tensor),
-                kind=kind,
-                trainable=not tensor.stop_gradient,
-                persistent=slot not in layer._non_persistable_buffer_names_set,
-                tied_to=None if tied_to == name else tied_to,
-            )
-        )
-    return Structure(framework="paddle", modules=modules, state=tuple(entries))
+    layers = model.named_sublayers(include_self=True)
+    modules = ((path, known_type(layer)) for path, layer in layers)
+    return trees.structure("paddle", modules, _walk(model))
 
 
 def state(model: paddle.nn.Layer) -> Iterator[tuple[str, paddle.Tensor]]:
     """Name and live tensor of every entry of `structure`, in its order."""
-    for path, slot, _, tensor, _ in _walk(model):
-        yield (f"{path}.{slot}" if path else slot), tensor
+    return trees.named(_walk(model))
 
 
 def load(model: paddle.nn.Layer, values: Iterable[tuple[str, Array]]) -> None:
@@ -107,21 +86,25 @@ def from_numpy(array: Array) -> paddle.Tensor:
     return paddle.to_tensor(values)
 
 
-def _walk(
-    layer: paddle.nn.Layer, path: str = ""
-) -> Iterator[tuple[str, str, paddle.nn.Layer, paddle.Tensor, Kind]]:
-    is_batch_norm = isinstance(layer, _BatchNormBase)
-    for slot, parameter in layer._parameters.items():
-        if parameter is not None:
-            # Paddle lists running statistics as frozen parameters.
-            is_statistic = is_batch_norm and slot in ("_mean", "_variance")
-            yield path, slot, layer, parameter, Kind.BUFFER if is_statistic else Kind.PARAMETER
-    for slot, buffer in layer._buffers.items():
-        # An RNN's scratch space for dropout is empty, and scalar once it has run: no state of a
-        # model.
-        is_scratch = slot == "_dropout_state" and isinstance(layer, RNNBase)
-        if buffer is not None and not is_scratch:
-            yield path, slot, layer, buffer, Kind.BUFFER
+def _walk(layer: paddle.nn.Layer, path: str = "") -> Iterator[Held]:
+    for kind, group in ((Kind.PARAMETER, layer._parameters), (Kind.BUFFER, layer._buffers)):
+        for slot, tensor in group.items():
+            if tensor is not None:
+                yield Held(
+                    path,
+                    slot,
+                    known_type(layer),
+                    tensor,
+                    dtype_name(tensor),
+                    Kind.BUFFER if _is_statistic(layer, slot) else kind,
+                    trainable=not tensor.stop_gradient,
+                    persistent=slot not in layer._non_persistable_buffer_names_set,
+                )
     for name, child in layer._sub_layers.items():
         if child is not None:
             yield from _walk(child, f"{path}.{name}" if path else name)
+
+
+def _is_statistic(layer: paddle.nn.Layer, slot: str) -> bool:
+    """Paddle lists running statistics as frozen parameters."""
+    return isinstance(layer, _BatchNormBase) and slot in ("_mean", "_variance")

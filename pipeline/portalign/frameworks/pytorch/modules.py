@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from portalign.errors import CaptureError
-from portalign.records import Array, Kind, ModuleInfo, ParameterInfo, Structure
+from portalign.frameworks import trees
+from portalign.frameworks.trees import Held
+from portalign.records import Array, Kind, Structure
 
 _VIEWED = {  # torch dtypes without a numpy twin, viewed through integers of the same width
     torch.bfloat16: (torch.int16, "bfloat16"),
@@ -26,38 +28,14 @@ def known_type(module: torch.nn.Module) -> str:
 
 
 def structure(model: torch.nn.Module) -> Structure:
-    """Tree and state in registration order; a shared module is listed once, its state at every
-    path.
-    """
-    modules = tuple(
-        ModuleInfo(path=path, type=known_type(module)) for path, module in model.named_modules()
-    )
-    first_name: dict[int, str] = {}
-    entries = []
-    for path, slot, module, tensor, kind in _walk(model):
-        name = f"{path}.{slot}" if path else slot
-        tied_to = first_name.setdefault(id(tensor), name)
-        entries.append(
-            ParameterInfo(
-                name=name,
-                module=path,
-                slot=slot,
-                module_type=known_type(module),
-                shape=tuple(tensor.shape),
-                dtype=dtype_name(tensor),
-                kind=kind,
-                trainable=bool(tensor.requires_grad),
-                persistent=slot not in module._non_persistent_buffers_set,
-                tied_to=None if tied_to == name else tied_to,
-            )
-        )
-    return Structure(framework="torch", modules=modules, state=tuple(entries))
+    """Tree and state in registration order; a shared module once, its state at every path."""
+    modules = ((path, known_type(module)) for path, module in model.named_modules())
+    return trees.structure("torch", modules, _walk(model))
 
 
 def state(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Name and live tensor of every entry of `structure`, in its order."""
-    for path, slot, _, tensor, _ in _walk(model):
-        yield (f"{path}.{slot}" if path else slot), tensor
+    return trees.named(_walk(model))
 
 
 def load(model: torch.nn.Module, values: Iterable[tuple[str, Array]]) -> None:
@@ -114,13 +92,21 @@ def from_numpy(array: Array) -> torch.Tensor:
     return torch.from_numpy(array).to(torch.get_default_device())
 
 
-def _walk(
-    model: torch.nn.Module,
-) -> Iterator[tuple[str, str, torch.nn.Module, torch.Tensor, Kind]]:
+def _walk(model: torch.nn.Module) -> Iterator[Held]:
     for path, module in model.named_modules(remove_duplicate=False):
-        for slot, parameter in module._parameters.items():
-            if parameter is not None:
-                yield path, slot, module, parameter, Kind.PARAMETER
-        for slot, buffer in module._buffers.items():
-            if buffer is not None:
-                yield path, slot, module, buffer, Kind.BUFFER
+        for kind, group in (
+            (Kind.PARAMETER, module._parameters),
+            (Kind.BUFFER, module._buffers),
+        ):
+            for slot, tensor in group.items():
+                if tensor is not None:
+                    yield Held(
+                        path,
+                        slot,
+                        known_type(module),
+                        tensor,
+                        dtype_name(tensor),
+                        kind,
+                        trainable=bool(tensor.requires_grad),
+                        persistent=slot not in module._non_persistent_buffers_set,
+                    )

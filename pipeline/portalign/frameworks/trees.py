@@ -1,0 +1,68 @@
+"""A model's tree and state as `records` know them, from what a framework's own walk finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import final
+
+from portalign.frameworks.base import Tensor
+from portalign.records import Kind, ModuleInfo, ParameterInfo, Structure
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A parameter or buffer where a module holds it; fields as in `ParameterInfo`."""
+
+    module: str
+    slot: str
+    module_type: str
+    tensor: Tensor
+    dtype: str
+    kind: Kind
+    trainable: bool
+    persistent: bool
+
+    @property
+    def name(self) -> str:
+        """Its full dotted name."""
+        return f"{self.module}.{self.slot}" if self.module else self.slot
+
+
+def structure(
+    framework: str, modules: Iterable[tuple[str, str]], state: Iterable[Held]
+) -> Structure:
+    """Put a tree together.
+
+    Args:
+        framework: its name.
+        modules: path and type of every module, a shared one once.
+        state: every place that holds a parameter or buffer, in registration order; a tensor that is
+            held in several places is tied to the first of them.
+    """
+    first: dict[int, str] = {}
+    entries = []
+    for held in state:
+        tied_to = first.setdefault(id(held.tensor), held.name)
+        entries.append(
+            ParameterInfo(
+                name=held.name,
+                module=held.module,
+                slot=held.slot,
+                module_type=held.module_type,
+                shape=tuple(held.tensor.shape),
+                dtype=held.dtype,
+                kind=held.kind,
+                trainable=held.trainable,
+                persistent=held.persistent,
+                tied_to=None if tied_to == held.name else tied_to,
+            )
+        )
+    return Structure(framework, tuple(ModuleInfo(*module) for module in modules), tuple(entries))
+
+
+def named(state: Iterable[Held]) -> Iterator[tuple[str, Tensor]]:
+    """Full name and live tensor of everything held."""
+    for held in state:
+        yield held.name, held.tensor

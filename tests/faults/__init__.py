@@ -1,0 +1,1 @@
+"""The fault matrix: bugs that porters make, planted in four small architectures, and rewrites that are none."""

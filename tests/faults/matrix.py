@@ -1,0 +1,164 @@
+"""The fault matrix: capture all rows, conclude each, and set portalign's verdicts beside those of other tools.
+
+A fault is caught by a FAIL, a rewrite is silent with a PASS, and an origin is exactly right when every place the
+report names is one of the row's true places.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from portalign.conclude import Conclusion, conclude
+from portalign.errors import PortalignError
+from portalign.records import Kind
+from portalign.report.keys import dumps
+from portalign.results import Comparison, Outcome, StepReport
+
+from faults import rows_bert, rows_cnn, rows_gpt, rows_rnn
+from faults.captures import Case, capture, cases
+from faults.rivals import Pairs, close_by_numpy, close_by_reprod_log, why_no_padiff
+from faults.row import Row, place
+
+ROWS: tuple[Row, ...] = (*rows_bert.ROWS, *rows_gpt.ROWS, *rows_cnn.ROWS, *rows_rnn.ROWS)
+NEEDED_ORIGINS = 0.95
+NEEDED_BFLOAT16 = 0.85  # in bfloat16: the share of faults to catch, and one rewrite may be flagged
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What everybody says of one case.
+
+    Attributes:
+        outcome: portalign's; ERROR where a side could not be run.
+        places: where the report puts the origins.
+        difference: relative float64 difference of what the step gives out; NaN where there is none.
+        note: why it could not be run, or what was reported.
+    """
+
+    case: Case
+    outcome: Outcome
+    places: tuple[str, ...]
+    difference: float
+    is_close_to_numpy: bool
+    is_close_to_reprod_log: bool
+    note: str
+
+    @property
+    def is_right(self) -> bool:
+        """Caught, or silent on a rewrite."""
+        return self.outcome is (Outcome.PASS if self.case.row.is_benign else Outcome.FAIL)
+
+    @property
+    def is_origin_right(self) -> bool:
+        """Every reported place is a true one, and there is one."""
+        return bool(self.places) and set(self.places) <= self.case.row.places
+
+
+def run(rows: Sequence[Row], folder: Path, *, dtype: str = "float32") -> list[Result]:
+    """Capture and conclude rows."""
+    everything = cases(rows, folder, dtype=dtype)
+    capture(everything, folder)
+    concluded = [_conclude(case) for case in everything]
+    pairs = [_exchanged(c) if isinstance(c, Conclusion) else {} for c in concluded]
+    by_reprod_log = close_by_reprod_log(pairs, folder)
+    return [
+        _result(case, conclusion, shown, is_close)
+        for case, conclusion, shown, is_close in zip(
+            everything, concluded, pairs, by_reprod_log, strict=True
+        )
+    ]
+
+
+def _conclude(case: Case) -> Conclusion | str:
+    failed = sorted(case.folder.glob("*.error.json"))
+    if failed:
+        return failed[0].read_text(encoding="utf-8")
+    try:
+        return conclude(case.port, case.step, case.folder)
+    except PortalignError as err:
+        return str(err)
+
+
+def _exchanged(conclusion: Conclusion) -> Pairs:
+    """What a porter exchanges today: outputs, or losses and learning rates."""
+    return dumps(conclusion.report.step, conclusion.pairs)[0].values
+
+
+def _result(case: Case, conclusion: Conclusion | str, pairs: Pairs, is_close: bool) -> Result:
+    if isinstance(conclusion, str):
+        return Result(case, Outcome.ERROR, (), math.nan, True, True, conclusion)
+    report = conclusion.report
+    named = report.divergence.origins or report.divergence.unresolved
+    return Result(
+        case,
+        report.outcome,
+        tuple(dict.fromkeys(map(place, named))),
+        float64_difference(report),
+        close_by_numpy(pairs),
+        is_close,
+        "; ".join(named) or report.headline,
+    )
+
+
+def float64_difference(report: StepReport) -> float:
+    """Relative Frobenius distance of the float64 twins over all outputs, or over the loss and all first gradients.
+
+    As one vector: a gradient that is zero in theory weighs what it weighs. NaN where nothing has a twin.
+    """
+    squares = [(c.twin.norm_difference**2, c.twin.norm_reference**2) for c in _given_out(report) if c.twin]
+    if not squares:
+        return math.nan
+    difference, size = np.sqrt(np.sum(squares, axis=0))
+    return float(difference / size) if size else math.nan
+
+
+def _given_out(report: StepReport) -> Iterator[Comparison]:
+    for one in report.comparisons:
+        is_first_gradient = one.key.kind is Kind.GRADIENT and not one.key.slot.startswith("out")
+        if one.key.kind in (Kind.OUTPUT, Kind.LOSS) or is_first_gradient:
+            if not one.key.iteration:
+                yield one
+
+
+def passes(results: Sequence[Result], *, dtype: str) -> bool:
+    """Whether the matrix shows what it has to show."""
+    faults = [r for r in results if not r.case.row.is_benign]
+    flagged = sum(r.case.row.is_benign and not r.is_right for r in results)
+    caught = sum(r.is_right for r in faults)
+    if dtype == "bfloat16":
+        return caught >= NEEDED_BFLOAT16 * len(faults) and flagged <= 1
+    n_origins = sum(r.is_origin_right for r in faults)
+    return caught == len(faults) and not flagged and n_origins >= NEEDED_ORIGINS * len(faults)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the matrix and print it. Returns 0 when portalign caught everything it has to, else 1."""
+    from faults.table import print_table
+
+    parser = argparse.ArgumentParser(prog="faults", description="Plant bugs and expect every one to be found.")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--only", metavar="NAME", action="append", help="rows of this name, or architecture")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep all captures there")
+    chosen = parser.parse_args(arguments)
+    rows = [r for r in ROWS if not chosen.only or r.name in chosen.only or r.arch in chosen.only]
+    if not rows:
+        print(f"no row is called {', '.join(chosen.only)}", file=sys.stderr)
+        return 1
+    folder = chosen.keep or Path(tempfile.mkdtemp(prefix="portalign-faults-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        results = run(rows, folder, dtype=chosen.dtype)
+    finally:
+        if not chosen.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    print_table(results)
+    print(why_no_padiff())
+    return 0 if passes(results, dtype=chosen.dtype) else 1
