@@ -65,7 +65,7 @@ check: setup ## format, lint, types, layering, and the tests that need no framew
 	$(PY) -m pytest --framework-free -q $(ARGS)
 
 faults: setup ## plant bugs and expect every one to be found
-	@$(PY) -m pytest -m faults $(ARGS)
+	@$(PY) scripts/faults.py $(ARGS)
 
 bench: setup ## time, memory and disk of the steps against the bare models
 	@for script in scripts/bench_*.py; do $(PY) "$$script"; done

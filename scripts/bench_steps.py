@@ -75,7 +75,6 @@ def _train(framework, model, request, tensors, arguments) -> None:  # type: igno
         trainer.reset()
         output = framework.forward(model, arguments[index], grad=True)
         trainer.backward(loss_function(output, tensors[index]))
-        trainer.clip()
         trainer.update()
         trainer.schedule()
 

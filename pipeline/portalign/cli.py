@@ -18,6 +18,7 @@ from rich.console import Console
 from portalign import __version__
 from portalign.compare.files import compare_files
 from portalign.compare.pairs import overall
+from portalign.compare.vacuity import same_file
 from portalign.config import Port, load_port, port_schema, shipped_ports
 from portalign.errors import PortalignError
 from portalign.records import Step
@@ -136,9 +137,11 @@ def compare(
     """Compare two dumps: traces, reprod_log .npy, .npy, .npz, .safetensors, folders of .npy."""
     with edge(_errors(), debug=debug):
         comparisons, unpaired = compare_files(reference, candidate, relative=relative)
-        outcome = overall(comparisons, unpaired)
+        found = same_file(reference, candidate)
+        reservations = (found,) if found else ()
+        outcome = overall(comparisons, unpaired, reservations)
         title = f"{reference.name} against {candidate.name}"
-        document = comparison_document(title, comparisons, unpaired, outcome)
+        document = comparison_document(title, comparisons, unpaired, outcome, reservations)
         _show(document, _console(quiet=quiet))
     _end(outcome)
 

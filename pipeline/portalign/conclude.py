@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from portalign.compare.behind import left_behind
 from portalign.compare.curves import compare_curve
 from portalign.compare.doubts import doubts
 from portalign.compare.grafts import compare_grafted, origins, with_grafts
+from portalign.compare.harmless import forgive, harmless_inputs
 from portalign.compare.locate import locate
 from portalign.compare.pairs import as_data, compare, overall
 from portalign.compare.scales import Scales
@@ -33,7 +35,6 @@ SCHEMA = 1
 _WEIGHTS, GRAFT = "weights", "graft"
 _NEEDED = (Kind.OUTPUT, Kind.PREDICTION, Kind.LOSS)
 _CURVES = (Kind.LR, Kind.METRIC)
-_NAMED = 5  # tensors that a note names before it says "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,14 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     plan = _plan(port, reference, candidate)
     pairing = pair(reference, candidate, plan, outputs=port.outputs)
     comparisons = tuple(_comparisons(pairing))
-    divergence = _divergence(folder, comparisons, pairing, reference)
+    harmless = harmless_inputs(pairing.pairs, comparisons)
+    comparisons = forgive(pairing.pairs, comparisons, harmless)
+    divergence = _divergence(folder, comparisons, pairing, reference, harmless)
     reservations = doubts(
         port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate)
     )
     unpaired = (*pairing.unpaired, *_unrecorded(pairing, (reference, candidate)))
-    outcome = overall(comparisons, unpaired)
-    if outcome is Outcome.PASS and reservations:
-        outcome = Outcome.INCONCLUSIVE
+    outcome = overall(comparisons, unpaired, reservations)
     sides = _infos(reference, candidate)
     report = StepReport(
         schema=SCHEMA,
@@ -88,7 +89,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         reservations=reservations,
         divergence=divergence,
         sides=sides,
-        notes=(*_notes(sides), *_left_behind(pairing)),
+        notes=(*_notes(sides), *left_behind(pairing)),
         audit=tuple(str(line) for line in plan.audit),
         curves=_curves(pairing),
         precisions=_precisions(reference),
@@ -157,14 +158,19 @@ def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
 
 
 def _divergence(
-    folder: Path, comparisons: tuple[Comparison, ...], pairing: Pairing, reference: Trace
+    folder: Path,
+    comparisons: tuple[Comparison, ...],
+    pairing: Pairing,
+    reference: Trace,
+    harmless: frozenset[int],
 ) -> Divergence:
     """Where it begins: by the grafted pass where there was one, else by what came first."""
     found = locate(comparisons)
     if not (folder / GRAFT).is_dir() or found.first is None:
         return found
     grafted = compare_grafted(pairing, read_trace(folder / GRAFT))
-    return with_grafts(found, comparisons, origins(grafted, reference))
+    named = origins(grafted, reference, pairing, harmless=harmless)
+    return with_grafts(found, comparisons, named)
 
 
 def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
@@ -216,26 +222,6 @@ def _notes(sides: Sequence[SideInfo]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(notes))
 
 
-def _left_behind(pairing: Pairing) -> tuple[str, ...]:
-    """A note on the tensors that a twin did not lift: a tolerance judged their pairs instead."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for each in pairing.pairs:
-        twin = pairing.twin(each)
-        for role, record in _sides_of(twin) if twin else ():
-            if record.array.dtype.kind not in "iubc" and record.array.dtype != np.float64:
-                found[role.value, record.array.dtype.name].append(each.label)
-    return tuple(
-        f"{len(labels)} tensor{'s' * (len(labels) > 1)} stayed in {dtype} in the {role}'s twin, "
-        f"so a tolerance judged: {', '.join(labels[:_NAMED])}{', ...' * (len(labels) > _NAMED)}"
-        for (role, dtype), labels in found.items()
-    )
-
-
-def _sides_of(one: Pair) -> Iterator[tuple[Role, TensorRecord]]:
-    yield Role.REFERENCE, one.reference
-    yield Role.CANDIDATE, one.candidate
-
-
 def _precisions(reference: Trace) -> tuple[Precision, ...]:
     found = {record.key.precision for record in reference.records}
     return tuple(precision for precision in Precision if precision in found)
@@ -261,8 +247,9 @@ def _curves(pairing: Pairing) -> dict[str, dict[str, tuple[float, ...]]]:
 def _headline(report: StepReport) -> str:
     n_pairs = len(report.comparisons)
     if report.outcome is Outcome.FAIL:
-        n_failed = sum(c.outcome is Outcome.FAIL for c in report.comparisons)
-        return f"{n_failed} of {n_pairs} pairs differ; {_begins(report.divergence)}"
+        failed = [c for c in report.comparisons if c.outcome is Outcome.FAIL]
+        what = "lose precision on one side only" if _is_precision(failed) else "differ"
+        return f"{len(failed)} of {n_pairs} pairs {what}; {_begins(report.divergence)}"
     if report.outcome is Outcome.PASS:
         counts = (
             f"{sum(c.verdict is verdict for c in report.comparisons)} {verdict.value}"
@@ -277,6 +264,11 @@ def _headline(report: StepReport) -> str:
     ]
     more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
     return f"{reasons[0] if reasons else 'nothing was compared'}{more}"
+
+
+def _is_precision(failed: Sequence[Comparison]) -> bool:
+    """The mathematics is the same everywhere, only its precision isn't."""
+    return all(c.verdict is Verdict.PRECISION for c in failed)
 
 
 def _begins(divergence: Divergence) -> str:

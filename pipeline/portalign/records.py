@@ -171,6 +171,8 @@ class SideInfo:
         weights_sha256: hash over names, dtypes, shapes and bytes of the initial state.
         inputs_sha256: hash over the batches it was fed.
         flags: determinism and precision switches, name to value.
+        model_sha256: hash of the model's classes, their sources and plain settings; "" if it is
+            built of the framework's own modules only.
         lifted: notes of the float64 twin: constants rounded alike, tensors that stayed behind.
         seconds: wall time by phase ("import", "build", "forward", ...).
     """
@@ -187,6 +189,7 @@ class SideInfo:
     source_sha256: str
     weights_sha256: str = ""
     inputs_sha256: str = ""
+    model_sha256: str = ""
     flags: dict[str, str] = field(default_factory=dict)
     lifted: tuple[str, ...] = ()
     structure: Structure | None = None

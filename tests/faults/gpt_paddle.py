@@ -73,8 +73,9 @@ class LlamaForCausalLM(nn.Layer):
     def cap(self, logits: Tensor) -> Tensor:
         if self.on("no_soft_cap"):
             return logits
-        if self.on("soft_cap_by_exp"):
-            return CAP - 2 * CAP / (paddle.exp(2 * logits / CAP) + 1)
+        if self.on("soft_cap_by_expm1"):
+            grown = paddle.expm1(2 * logits / CAP)
+            return CAP * grown / (grown + 2)
         return paddle.tanh(logits / CAP) * CAP
 
 

@@ -70,8 +70,9 @@ class Decoder(nn.Module):
     def cap(self, logits: Tensor) -> Tensor:
         if self.on("no_soft_cap"):
             return logits
-        if self.on("soft_cap_by_exp"):
-            return CAP - 2 * CAP / (torch.exp(2 * logits / CAP) + 1)
+        if self.on("soft_cap_by_expm1"):
+            grown = torch.expm1(2 * logits / CAP)
+            return CAP * grown / (grown + 2)
         return torch.tanh(logits / CAP) * CAP
 
 
@@ -215,6 +216,8 @@ def _rotate(x: Tensor, rotation: Rotation, on: Asked) -> Tensor:
         cos = torch.cat([cos[:, :n], torch.ones_like(cos[:, n:])], dim=-1)
         sin = torch.cat([sin[:, :n], torch.zeros_like(sin[:, n:])], dim=-1)
     if on("rotary_complex"):
+        # there are no complex numbers of bfloat16 parts
+        first, second, cos, sin = (part.float() for part in (first, second, cos, sin))
         turned = torch.complex(first, second) * torch.complex(cos, sin)
-        return torch.cat([turned.real, turned.imag], dim=-1)
+        return torch.cat([turned.real, turned.imag], dim=-1).to(x.dtype)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)

@@ -139,7 +139,7 @@ class OwnGRU(nn.GRU):
         h, states = start[0], []
         w_n, b_n = cell.weight_hh[2 * HIDDEN :], cell.bias_hh[2 * HIDDEN :]
         for step in x.unbind(1):
-            h = h.detach() if on("state_detached") else h
+            h = h.detach() if on("state_detached") and states else h
             r, z, n = (step @ cell.weight_ih.t() + cell.bias_ih).chunk(3, axis=-1)
             r_h, z_h, n_h = (h @ cell.weight_hh.t() + cell.bias_hh).chunk(3, axis=-1)
             r, z = F.sigmoid(r + r_h), F.sigmoid(z + z_h)

@@ -136,7 +136,7 @@ class OwnGRU(nn.GRU):
         h, states = start[0], []
         w_n, b_n = self.weight_hh_l0[2 * HIDDEN :], self.bias_hh_l0[2 * HIDDEN :]
         for step in x.unbind(1):
-            h = h.detach() if on("state_detached") else h
+            h = h.detach() if on("state_detached") and states else h
             r, z, n = F.linear(step, self.weight_ih_l0, self.bias_ih_l0).chunk(3, -1)
             r_h, z_h, n_h = F.linear(h, self.weight_hh_l0, self.bias_hh_l0).chunk(3, -1)
             r, z = torch.sigmoid(r + r_h), torch.sigmoid(z + z_h)

@@ -39,12 +39,13 @@ FORWARD: tuple[Row, ...] = (
     _forward("mask_too_small", _MASK, _GIT + "hyunwoongko/transformer/pull/40"),
     _forward(
         "pre_norm",
-        ">layers.1.attention >layers.1.attention.query >layers.1.attention_norm >layers.1.mlp.fc1",
+        ">layers.1.attention >layers.1.attention.query >layers.1.attention_norm "
+        ">layers.1.mlp.fc1 >layers.1.ffn_norm",
         _GIT + "NVIDIA-NeMo/Speech/pull/4350",
     ),
     _forward(
         "residual_after_norm",
-        ">layers.1.attention_norm >layers.1.mlp.fc1",
+        ">layers.1.attention_norm >layers.1.mlp.fc1 >layers.1.ffn_norm",
         _GIT + "mashrurmorshed/Torch-KWT/issues/13",
     ),
     _forward("positions_offset", ">embeddings.position_embeddings", _GIT + "huggingface/transformers/issues/5285"),

@@ -55,7 +55,7 @@ BACKWARD: tuple[Row, ...] = (
     _backward("head_tied_by_copy", "~embed_tokens ~lm_head ~(root)>", _GIT + "huggingface/transformers/pull/42612"),
     _backward("key_value_detached", f"~{_AT}.k_proj> ~{_AT}.v_proj>", _GIT + "OpenBMB/BMTrain/pull/69"),
     _backward("gate_detached", "~layers.1.mlp.act ~layers.1.mlp.act> ~layers.1.mlp.gate_proj>", _GIT + "pytorch/pytorch/issues/42212"),
-    _backward("down_gradient_halved", "~layers.1.mlp.down_proj ~layers.1.mlp.act> ~layers.1.mlp.up_proj> ~layers.1.mlp.gate_proj>", _GIT + "paiml/entrenar/pull/257"),
+    _backward("down_gradient_halved", "~layers.1.mlp.down_proj ~layers.1.mlp.act ~layers.1.mlp.act> ~layers.1.mlp.up_proj> ~layers.1.mlp.gate_proj>", _GIT + "paiml/entrenar/pull/257"),
     _backward("query_frozen", f"~{_AT}.q_proj ={_AT}.q_proj.weight", _GIT + "ooples/AiDotNet.Tensors/pull/643"),
     _loss("unshifted", _GIT + "huggingface/transformers/issues/35066"),
     _loss("ignored_counted", _GIT + "PaddlePaddle/Paddle/issues/48663"),
@@ -67,7 +67,7 @@ BENIGN: tuple[Row, ...] = (
     *_benign("rotary_complex rotary_from_one", _GIT + "lucidrains/RETRO-pytorch/issues/12"),
     *_benign("heads_expanded sdpa", _GIT + "jxiw/M1/issues/4"),
     *_benign("fused_gate_up", _GIT + "pytorch/torchtitan/pull/4535"),
-    *_benign("head_in_chunks soft_cap_by_exp mask_minus_1e4 residual_swapped", _GIT + "unslothai/unsloth-zoo/pull/593"),
+    *_benign("head_in_chunks soft_cap_by_expm1 mask_minus_1e4 residual_swapped", _GIT + "unslothai/unsloth-zoo/pull/593"),
     row.benign_loss("gpt", "masked_sum", _GIT + "PaddlePaddle/Paddle/issues/23708"),
 )
 ROWS = (*FORWARD, *BACKWARD, *BENIGN)

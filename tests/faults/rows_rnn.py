@@ -36,7 +36,7 @@ FORWARD: tuple[Row, ...] = (
 )
 BACKWARD: tuple[Row, ...] = (
     _backward("truncated_backward", "~lstm", _GIT + "tensorflow/tensorflow/issues/140"),
-    _backward("state_detached", "~gru", _GIT + "tensorflow/tensorflow/issues/140"),
+    _backward("state_detached", "~gru ~lstm>", _GIT + "tensorflow/tensorflow/issues/140"),
     _backward("start_detached", "~lstm>", _GIT + "IBM/pytorch-seq2seq/issues/159"),
     _backward("first_frozen", "~fc1 =fc1.weight", _GIT + "ooples/AiDotNet.Tensors/pull/643"),
     _loss("summed", _GIT + "PaddlePaddle/Paddle/issues/23708"),

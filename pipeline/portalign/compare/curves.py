@@ -1,7 +1,7 @@
-"""Judge numbers that are computed and not learned: learning rates and metrics, element by element.
+"""Judge numbers that are computed and not learned, learning rates and metrics, one by one.
 
-A norm over a whole curve would hide a wrong tail, where the learning rate is a millionth of its peak; so
-each point has its own allowance.
+A norm over a whole curve would hide a wrong tail, where the learning rate is a millionth of its
+peak; so each point has its own allowance.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from portalign.compare.measure import measure
 from portalign.records import Array, TensorKey
 from portalign.results import Basis, Comparison, Outcome, Verdict
 
-# Schedules and metrics are a few operations in double: whole curves of 14 schedules agree to 1.4e-17 across
-# frameworks, and to 1e-16 where a recurrence meets a closed form. 1e-9 of each value is far above both,
-# and far below an off-by-one at a warm-up of a million steps (1e-6).
+# Schedules and metrics are a few operations in double: curves of 14 schedules agree to 1.4e-17
+# across frameworks, and to 1e-16 where a recurrence meets a closed form. 1e-9 of each value is far
+# above both, and far below an off-by-one at a warm-up of a million steps (1e-6).
 RELATIVE = 1e-9
-# Near the end of a decay the value itself vanishes and the recurrence's roundings stay: 1e-16 of the peak
-# each, over thousands of steps.
+# Near the end of a decay the value itself vanishes and the recurrence's roundings stay: 1e-16 of
+# the peak each, over thousands of steps.
 OF_PEAK = 1e-12
 
 

@@ -63,11 +63,21 @@ def _declared(port: Mapping[str, object]) -> tuple[str, str]:
 def _forward(
     port: Mapping[str, object], pairs: Sequence[Pair], comparisons: Sequence[Comparison]
 ) -> Found:
-    tolerance = port.get("tolerance")
-    mean = float(tolerance.get("mean", 0.0)) if isinstance(tolerance, Mapping) else 0.0
     for pair in pairs:
         if pair.reference.key.kind is Kind.OUTPUT:
-            yield vacuity.loose_tolerance(pair.label, pair.reference.array, mean)
+            yield vacuity.loose_tolerance(pair.label, pair.reference.array, _mean(port))
+
+
+def _mean(port: Mapping[str, object]) -> float:
+    """What the community's log is judged by."""
+    tolerance = port.get("tolerance")
+    return float(tolerance.get("mean", 0.0)) if isinstance(tolerance, Mapping) else 0.0
+
+
+def _values(pairs: Sequence[Pair], kind: Kind) -> Array:
+    """All of the reference's numbers of a kind, in order [n]."""
+    found = [np.ravel(p.reference.array) for p in pairs if p.reference.key.kind is kind]
+    return np.concatenate(found) if found else np.empty(0)
 
 
 def _metric(
@@ -79,10 +89,11 @@ def _metric(
         if key.kind is Kind.METRIC and key.slot == "own":
             value = float(pair.reference.array)
             yield vacuity.saturated_metric(key.path, value, n_classes)
+    yield vacuity.boundless_tolerance("metric", _values(pairs, Kind.METRIC), _mean(port))
 
 
 def _predicted_classes(pairs: Sequence[Pair]) -> int:
-    """How many classes the reference's predictions name; 0 where they aren't rows of class scores."""
+    """How many classes the reference's predictions name; 0 if they aren't rows of class scores."""
     scores = [p.reference.array for p in pairs if p.reference.key.kind is Kind.PREDICTION]
     if not scores or any(array.ndim != 2 or array.shape[1] < 2 for array in scores):
         return 0
@@ -99,22 +110,24 @@ def _lr_scheduler(
             yield vacuity.constant_curve(
                 pair.reference.array,
                 what="learning rate",
-                needed="a scheduler that is never stepped looks the same on both sides. Step it, or name it "
-                "`constant` if that is meant",
+                needed="a scheduler that is never stepped looks the same on both sides. Step it, "
+                "or name it `constant` if that is meant",
             )
+    rates = _values(pairs, Kind.LR)
+    yield vacuity.boundless_tolerance("learning rate", rates, _mean(port))
 
 
 def _backward(
     port: Mapping[str, object], pairs: Sequence[Pair], comparisons: Sequence[Comparison]
 ) -> Found:
-    losses = [p.reference.array for p in pairs if p.reference.key.kind is Kind.LOSS]
-    if losses:
-        yield vacuity.constant_curve(
-            np.concatenate([np.ravel(loss) for loss in losses]),
-            what="loss",
-            needed="a training that doesn't move hides every fault in what moves it. Check data, learning rate "
-            "and loss",
-        )
+    losses = _values(pairs, Kind.LOSS)
+    yield vacuity.constant_curve(
+        losses,
+        what="loss",
+        needed="a training that doesn't move hides every fault in what moves it. Check data, "
+        "learning rate and loss",
+    )
+    yield vacuity.boundless_tolerance("loss", losses, _mean(port))
     yield vacuity.zero_gradients(comparisons)
     yield vacuity.unmoved_weights(*_before_and_after(pairs))
 

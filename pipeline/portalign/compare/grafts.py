@@ -1,8 +1,8 @@
 """Read the grafted pass: every failure in it is an origin, because nothing upstream reaches it.
 
-What arrives wrong at a module comes from the code in front of it (glue), what a module without inner modules
-returns wrong is its own, what one with inner modules returns wrong comes from its code after the
-last of them. A gradient that arrives wrong comes from what consumed the tensor.
+What arrives wrong at a module comes from the code in front of it (glue), what a module without
+inner modules returns wrong is its own, what one with inner modules returns wrong comes from its
+code after the last of them. A gradient that arrives wrong comes from what consumed the tensor.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
+from portalign.compare.absent import absent_gradients
 from portalign.compare.pairs import compare
 from portalign.compare.scales import Scales
 from portalign.mapping.pair import Pair, Pairing
 from portalign.records import Kind, Precision, TensorKey, Trace
-from portalign.results import Comparison, Divergence, Outcome
+from portalign.results import Comparison, Divergence, Outcome, Verdict
 
 _GRAFTED = (Kind.ACTIVATION, Kind.LOSS, Kind.GRADIENT)
 _STATE = (Kind.PARAMETER, Kind.BUFFER)
@@ -42,7 +43,7 @@ class Grafted:
 
 
 def compare_grafted(pairing: Pairing, graft: Trace) -> tuple[Grafted, ...]:
-    """Compare what arrived in the grafted pass with what the reference recorded, in the reference's order.
+    """Compare what arrived in the grafted pass with the reference's records, in their order.
 
     Args:
         pairing: pairs of the ordinary captures.
@@ -62,18 +63,36 @@ def compare_grafted(pairing: Pairing, graft: Trace) -> tuple[Grafted, ...]:
     return tuple(Grafted(pair, _compared(pair, one, scales.of(one))) for pair, one in found)
 
 
-def origins(grafted: Sequence[Grafted], reference: Trace) -> tuple[str, ...]:
+def origins(
+    grafted: Sequence[Grafted],
+    reference: Trace,
+    pairing: Pairing,
+    *,
+    harmless: frozenset[int] = frozenset(),
+) -> tuple[str, ...]:
     """Name every origin, forward ones first, each once.
 
     Args:
         grafted: what `compare_grafted` found.
         reference: the reference's trace: its aliases tell which modules share a tensor.
+        pairing: of the ordinary captures; it tells which gradients the candidate lacks.
+        harmless: reference tensors whose difference has no effect, by the order of their records.
     """
     forward = [one for one in grafted if one.key.kind is Kind.ACTIVATION]
-    named = _forward_origins(forward, _roots(reference))
+    named = _forward_origins(forward, _roots(reference), harmless)
     loss = [one.comparison.label for one in grafted if one.key.kind is Kind.LOSS and one.is_wrong]
-    backward = _backward_origins(grafted, named, _consumers(reference), is_loss_wrong=bool(loss))
-    return tuple(dict.fromkeys([*named.values(), *loss, *backward]))
+    consumers = _consumers(reference)
+    wrong = {path for path, _ in named}  # its backward is wrong for the same reason
+    absent = {
+        path: text
+        for path, text in absent_gradients(pairing, consumers).items()
+        if path not in wrong
+    }
+    glued = _glue_consumers(reference, consumers)
+    spoilt = {place for place, paths in glued.items() if wrong.intersection(paths)}
+    left = [one for one in grafted if (one.key.path, one.key.slot, one.key.call) not in spoilt]
+    backward = _backward_origins(left, wrong | absent.keys(), consumers, is_loss_wrong=bool(loss))
+    return tuple(dict.fromkeys([*named.values(), *loss, *absent.values(), *backward]))
 
 
 def with_grafts(
@@ -81,8 +100,9 @@ def with_grafts(
 ) -> Divergence:
     """Put the grafted pass's origins in place of those that were read off the order of events.
 
-    What the pass can't see (batches, learning rates, initial weights, the optimizer) keeps its place. Without
-    a single origin from the pass everything stays as it was.
+    What the pass can't see (batches, learning rates, initial weights, the optimizer, and in its
+    float64 a lost precision) keeps its place. Without a single origin from the pass everything
+    stays as it was.
     """
     if not grafted:
         return found
@@ -91,8 +111,10 @@ def with_grafts(
         for one in comparisons
         if one.key.kind in _SELF_MADE or (one.key.kind in _STATE and not one.key.iteration)
     }
+    imprecise = {one.label for one in comparisons if one.verdict is Verdict.PRECISION}
     kept = [label for label in found.origins if label in unseen]
-    named = tuple(dict.fromkeys([*kept, *grafted]))
+    native_only = [label for label in found.origins if label in imprecise and label not in unseen]
+    named = tuple(dict.fromkeys([*kept, *grafted, *native_only]))
     failing = [one.label for one in comparisons if one.outcome is Outcome.FAIL]
     return Divergence(
         origins=named,
@@ -116,12 +138,12 @@ def _compared(pair: Pair, one: Pair, scale: float) -> Comparison:
 
 
 def _forward_origins(
-    forward: Sequence[Grafted], roots: Mapping[TensorKey, int]
+    forward: Sequence[Grafted], roots: Mapping[TensorKey, int], harmless: frozenset[int]
 ) -> dict[tuple[str, int], str]:
-    """(module path, call) -> what to call the origin there; one for each tensor, however many modules read it."""
+    """(module path, call) -> the origin's name; one per tensor, however many modules read it."""
     paths = {one.key.path for one in forward}
     named: dict[tuple[str, int], str] = {}
-    seen: set[int] = set()
+    seen: set[int] = set(harmless)
     before = ""
     for one in forward:
         key = one.key
@@ -147,20 +169,19 @@ def _forward_label(one: Grafted, paths: set[str], before: str) -> str:
 
 def _backward_origins(
     grafted: Sequence[Grafted],
-    forward: Mapping[tuple[str, int], str],
+    blamed: set[str],
     consumers: Mapping[tuple[str, str, int], tuple[str, ...]],
     *,
     is_loss_wrong: bool,
 ) -> Iterator[str]:
     """Modules and glue whose backward is wrong although their forward is right."""
     gradients = [one for one in grafted if one.key.kind is Kind.GRADIENT and one.is_wrong]
-    blamed = {path for path, _ in forward}
     own = {}
     for one in gradients:
         if not one.key.slot.startswith("out.") and one.key.path not in blamed:
             own.setdefault(one.key.path, f"backward of {one.key.path}: {one.comparison.label}")
     yield from own.values()
-    blamed |= own.keys()
+    blamed = blamed | own.keys()
     for one in gradients:
         key = one.key
         if not key.slot.startswith("out."):
@@ -199,3 +220,33 @@ def _consumers(trace: Trace) -> dict[tuple[str, str, int], tuple[str, ...]]:
         for key, root in roots.items()
         if key.kind is Kind.ACTIVATION and key.slot.startswith("out.")
     }
+
+
+def _glue_consumers(
+    trace: Trace, consumers: Mapping[tuple[str, str, int], Sequence[str]]
+) -> dict[tuple[str, str, int], tuple[str, ...]]:
+    """Like `_consumers`, of the modules that an output reaches through code between modules.
+
+    Which those are is not recorded. Taken for one: the next module that is fed by glue, where no
+    module takes the output itself; else (a residual) any later one beside a module that takes it.
+    """
+    roots = _roots(trace)
+    made = {root for key, root in roots.items() if key.slot.startswith("out.")}
+    fed = [
+        (order, key.path)
+        for order, (key, root) in enumerate(roots.items())
+        if key.kind is Kind.ACTIVATION and key.slot.startswith("in.") and root not in made
+    ]
+    found = {}
+    for order, key in enumerate(roots):
+        place = (key.path, key.slot, key.call)
+        if key.kind is not Kind.ACTIVATION or place not in consumers:
+            continue
+        later = [path for at, path in fed if at > order]
+        beside = {path.rpartition(".")[0] for path in consumers[place]}
+        if beside:
+            later = [path for path in later if path.rpartition(".")[0] in beside]
+        else:
+            later = later[:1]
+        found[place] = tuple(later)
+    return found

@@ -12,7 +12,16 @@ from portalign.compare.judge import judge
 from portalign.compare.measure import measure
 from portalign.compare.tolerance import for_dtypes
 from portalign.records import Array, TensorKey
-from portalign.results import Basis, Comparison, Outcome, Tolerance, Unpaired, Verdict, worst
+from portalign.results import (
+    Basis,
+    Comparison,
+    Outcome,
+    Reservation,
+    Tolerance,
+    Unpaired,
+    Verdict,
+    worst,
+)
 
 
 def compare(
@@ -107,9 +116,17 @@ def _own(side: Array, lifted: Array) -> float | None:
     return distance.norm_difference if is_told else None
 
 
-def overall(comparisons: tuple[Comparison, ...], unpaired: tuple[Unpaired, ...] = ()) -> Outcome:
-    """The outcome of many pairs: the worst of them; nothing compared, or a promised record that
-    stands on one side only, is INCONCLUSIVE at best."""
+def overall(
+    comparisons: tuple[Comparison, ...],
+    unpaired: tuple[Unpaired, ...] = (),
+    reservations: tuple[Reservation, ...] = (),
+) -> Outcome:
+    """The outcome of many pairs: the worst of them.
+
+    INCONCLUSIVE at best where nothing was compared, where a promised record stands on one side
+    only, or where there is a reservation.
+    """
     outcomes = [comparison.outcome for comparison in comparisons]
     outcomes += [Outcome.INCONCLUSIVE for record in unpaired if record.is_promised]
+    outcomes += [Outcome.INCONCLUSIVE for _ in reservations]
     return worst(outcomes)

@@ -1,7 +1,7 @@
 """How large tensors like this one are: the floor for what is zero in theory and noise in numbers.
 
-Gradients, updated weights and statistics can vanish (the gradient of a key projection's bias does); what
-they are compared with is the typical norm of tensors of the same kind, size and iteration.
+Gradients, updated weights and statistics can vanish (the gradient of a key projection's bias does);
+what they are compared with is the typical norm of tensors of the same kind, size and iteration.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Find and replace the tensors inside what a module takes or returns: tuples, lists, dicts,
-dataclasses.
+"""Find and replace the tensors inside the tuples, lists, dicts and dataclasses of a module.
 
 Shared by both frameworks; what counts as a tensor is the caller's word.
 """

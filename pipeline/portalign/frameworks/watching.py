@@ -1,8 +1,8 @@
 """What a watched run does at the door of every module. How hooks are hung is each framework's own.
 
-Only forward hooks and tensor hooks are used and nothing is ever returned from one: a module
-    backward
-hook changes gradients bitwise in torch, and a returned value would replace the watched one.
+Only forward hooks and tensor hooks are used: a module backward hook changes gradients bitwise in
+torch. A watching hook returns nothing, for a returned value takes the place of the watched one; a
+grafting hook returns just that.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Door = tuple[str, Any, str]  # path, module, module type
 class Keeper(Protocol):
     """Stands at the doors of a model's modules; what it returns takes the place of what came."""
 
+    hooks: GradientHooks
+
     def enter(
         self, path: str, module_type: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
@@ -44,6 +46,7 @@ def hung(doors: Iterable[Door], keeper: Keeper, *, before: str, after: str) -> I
         after: likewise after forward; the frameworks call it differently.
     """
     with ExitStack() as hooks:
+        hooks.callback(keeper.hooks.remove)
         for path, module, module_type in doors:
             enter = partial(_enter, keeper=keeper, path=path, module_type=module_type)
             leave = partial(_leave, keeper=keeper, path=path, module_type=module_type)
@@ -100,6 +103,28 @@ class CallCounter:
         return self._calls[path] - 1
 
 
+class GradientHooks:
+    """Tensor hooks that end with the watching.
+
+    Most tensors die with their graph and their hooks with them. A module that returns its own
+    parameter returns a leaf, which lives on: its hook is taken off by hand.
+    """
+
+    def __init__(self) -> None:
+        self._lasting: list[Any] = []
+
+    def hang(self, tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> None:
+        """Call `hook` with the tensor's gradient when it arrives."""
+        handle = tensor.register_hook(hook)
+        if tensor.is_leaf:
+            self._lasting.append(handle)
+
+    def remove(self) -> None:
+        """Take off what would outlive the watching."""
+        while self._lasting:
+            self._lasting.pop().remove()
+
+
 class Doorkeeper:
     """Counts the calls of each module and sends what passes its door to the sink.
 
@@ -119,6 +144,7 @@ class Doorkeeper:
         self._leaves = find_leaves
         self._wants_gradient = wants_gradient
         self._calls = CallCounter()
+        self.hooks = GradientHooks()
 
     def enter(
         self, path: str, module_type: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -138,7 +164,7 @@ class Doorkeeper:
             name = f"out.{slot or '0'}"
             self._sink(Kind.ACTIVATION, path, name, call, tensor, module_type)
             if self._wants_gradient is not None and self._wants_gradient(tensor):
-                tensor.register_hook(self._on_gradient(path, name, call, module_type))
+                self.hooks.hang(tensor, self._on_gradient(path, name, call, module_type))
 
     def _on_gradient(
         self, path: str, slot: str, call: int, module_type: str
@@ -174,6 +200,7 @@ class Grafter:
         self._put = put
         self._wants_gradient = wants_gradient
         self._calls = CallCounter()
+        self.hooks = GradientHooks()
 
     def enter(
         self, path: str, module_type: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -197,7 +224,7 @@ class Grafter:
             array = self._replacements(Kind.ACTIVATION, path, name, call)
             passed: Tensor = leaf if array is None else self._put(leaf, array)
             if door == "out." and self._wants_gradient is not None and self._wants_gradient(passed):
-                passed.register_hook(self._on_gradient(path, name, call, module_type))
+                self.hooks.hang(passed, self._on_gradient(path, name, call, module_type))
             return passed
 
         return replaced(value, replace)

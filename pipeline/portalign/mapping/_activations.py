@@ -6,6 +6,7 @@ with the reason: a pair that isn't one would show a difference that isn't there.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,10 @@ def _judge_shapes(
     ours: TensorRecord, theirs: TensorRecord, *, own: bool, found: ActivationPairs
 ) -> None:
     shapes = ours.array.shape, theirs.array.shape
+    if reason := _otherwise_held(ours, theirs):
+        found.alone(Role.REFERENCE, [ours], reason)
+        found.alone(Role.CANDIDATE, [theirs], reason)
+        return
     is_main = ours.key.slot in ("in.0", "out.0") and sorted(shapes[0]) != sorted(shapes[1])
     if shapes[0] == shapes[1] or (own and is_main):
         how = "modules that own the same tensors" if own else "modules in the same place"
@@ -141,3 +146,19 @@ def _judge_shapes(
     )
     found.alone(Role.REFERENCE, [ours], reason)
     found.alone(Role.CANDIDATE, [theirs], reason)
+
+
+def _otherwise_held(ours: TensorRecord, theirs: TensorRecord) -> str:
+    """Why two tensors are the same thing held in two ways: no difference of values can be read off them."""
+    shapes = ours.array.shape, theirs.array.shape
+    kinds = {"f" if r.array.dtype.kind not in "biu" else r.array.dtype.kind for r in (ours, theirs)}
+    if ours.key.slot.startswith("in.") and len(kinds - {"u"}) > 1:
+        return f"one side passes {ours.dtype}, the other {theirs.dtype}"
+    shared = min(len(shape) for shape in shapes)
+    tails = [shape[len(shape) - shared :] for shape in shapes]
+    rest = [math.prod(shape) for shape in shapes]
+    same = next((n for n in range(shared + 1) if tails[0][n:] == tails[1][n:]), shared)
+    whole = math.prod(tails[0][same:])
+    if shapes[0] != shapes[1] and whole > 1 and min(rest) == whole:
+        return f"one side holds it once, the other for every row: {shapes[0]} and {shapes[1]}"
+    return ""

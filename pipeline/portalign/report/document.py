@@ -13,7 +13,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from portalign.report.aggregate import RunReport
-from portalign.results import Comparison, Measurement, Outcome, StepReport, Unpaired, Verdict
+from portalign.results import (
+    Comparison,
+    Measurement,
+    Outcome,
+    Reservation,
+    StepReport,
+    Unpaired,
+    Verdict,
+)
 
 MAX_ROWS = 12  # with everything else a step says, this fills a screen of 40 lines
 MAX_REMARKS = 4
@@ -123,6 +131,7 @@ def comparison_document(
     comparisons: tuple[Comparison, ...],
     unpaired: tuple[Unpaired, ...],
     outcome: Outcome,
+    reservations: tuple[Reservation, ...] = (),
 ) -> Document:
     """Say how two dumps compare."""
     ranked = worst_first(comparisons)
@@ -135,7 +144,7 @@ def comparison_document(
         headline=f"{n_passed} of {len(comparisons)} arrays agree, {len(unpaired)} on one side only",
         reason=_plain(f"{worst.label}: {worst.reason}") if worst else "",
         table=_pairs(ranked) if ranked else None,
-        reservations=(),
+        reservations=_few(f"{item.rule}: {item.text}" for item in reservations),
         remarks=_unpaired(unpaired),
         next_command="",
     )

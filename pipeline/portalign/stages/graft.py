@@ -1,10 +1,8 @@
-"""The grafted pass: the candidate once more, with the reference's recorded tensors put in at every
-module.
+"""The grafted pass: the candidate once more, on the reference's tensors at every module.
 
 What arrives at a module shows the error of the code in front of it, what it returns shows its own:
-    no
-difference reaches the next module. Runs in float64 where there is a twin, on the first batch, after
-both captures are complete.
+no difference reaches the next module. Runs in float64 where there is a twin, on the first batch,
+after both captures are complete.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from portalign.mapping.weights import WeightPlan
 from portalign.records import Array, Precision, Role, SideInfo, Step, Structure, Trace
 from portalign.request import CaptureRequest
 from portalign.stages import batches, exchange, weights
+from portalign.stages.fingerprint import fingerprint
 from portalign.stages.recorder import Recorder
 from portalign.store import state_sha256
 
@@ -46,6 +47,7 @@ class Session:
     plan: WeightPlan = field(default_factory=lambda: WeightPlan(()))
     weights_sha256: str = ""
     inputs_sha256: str = ""
+    model_sha256: str = ""
     notes: list[str] = field(default_factory=list)
     lifted: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class Session:
             source_sha256=source_sha256(request.build),
             weights_sha256=self.weights_sha256,
             inputs_sha256=self.inputs_sha256,
+            model_sha256=self.model_sha256,
             flags={**self.flags, "precisions": ",".join(p.value for p in self.precisions)},
             lifted=self.lifted,
             structure=self.structure,
@@ -133,6 +136,7 @@ def open_model(session: Session) -> Model:
         framework.check_model(model)
         framework.set_mode(model, request.mode)
     session.structure = framework.structure(model)
+    session.model_sha256 = fingerprint(model, session.structure)
     reference = None
     if is_candidate:
         with session.timed("wait"):

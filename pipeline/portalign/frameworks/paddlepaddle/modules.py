@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import paddle
 from paddle.nn.layer.norm import _BatchNormBase
+from paddle.nn.layer.rnn import RNNBase
 
 from portalign.errors import CaptureError
 from portalign.frameworks import trees
@@ -89,7 +90,7 @@ def from_numpy(array: Array) -> paddle.Tensor:
 def _walk(layer: paddle.nn.Layer, path: str = "") -> Iterator[Held]:
     for kind, group in ((Kind.PARAMETER, layer._parameters), (Kind.BUFFER, layer._buffers)):
         for slot, tensor in group.items():
-            if tensor is not None:
+            if tensor is not None and not _is_scratch(layer, slot):
                 yield Held(
                     path,
                     slot,
@@ -103,6 +104,11 @@ def _walk(layer: paddle.nn.Layer, path: str = "") -> Iterator[Held]:
     for name, child in layer._sub_layers.items():
         if child is not None:
             yield from _walk(child, f"{path}.{name}" if path else name)
+
+
+def _is_scratch(layer: paddle.nn.Layer, slot: str) -> bool:
+    """An RNN's room for dropout: empty at first, a scalar once it has run, never a weight."""
+    return isinstance(layer, RNNBase) and slot == "_dropout_state"
 
 
 def _is_statistic(layer: paddle.nn.Layer, slot: str) -> bool:

@@ -49,4 +49,19 @@ def _is_tensor(value: object) -> bool:
 def _put(tensor: paddle.Tensor, array: Array) -> paddle.Tensor:
     """The array's values at the tensor's place in the graph."""
     values = from_numpy(array).astype(tensor.dtype)
-    return values if tensor.stop_gradient else tensor + (values - tensor).detach()
+    if tensor.stop_gradient:
+        return values
+    # paddle 3.3.1 calls a hook on a PyLayer's own output and then ignores the gradient it returns
+    return _Put.apply(tensor, (values,)).clone()
+
+
+class _Put(paddle.autograd.PyLayer):
+    """Other values forward, exactly (infinities too); the gradient passes as it comes."""
+
+    @staticmethod
+    def forward(_ctx: object, _tensor: paddle.Tensor, box: tuple[paddle.Tensor]) -> paddle.Tensor:
+        return box[0].clone()  # in a tuple, so that paddle expects no gradient for it
+
+    @staticmethod
+    def backward(_ctx: object, gradient: paddle.Tensor) -> paddle.Tensor:
+        return gradient

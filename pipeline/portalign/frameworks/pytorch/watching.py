@@ -50,4 +50,16 @@ def _is_tensor(value: object) -> bool:
 def _put(tensor: torch.Tensor, array: Array) -> torch.Tensor:
     """The array's values at the tensor's place in the graph."""
     values = from_numpy(np.array(array)).to(dtype=tensor.dtype, device=tensor.device)
-    return tensor + (values - tensor).detach() if tensor.requires_grad else values
+    return _Put.apply(tensor, values) if tensor.requires_grad else values
+
+
+class _Put(torch.autograd.Function):
+    """Other values forward, exactly (infinities too); the gradient passes as it comes."""
+
+    @staticmethod
+    def forward(_ctx: object, _tensor: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(_ctx: object, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradient, None

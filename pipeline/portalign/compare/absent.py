@@ -1,0 +1,62 @@
+"""Gradients that the reference has and the candidate lacks: something is cut off, frozen or detached there.
+
+A gradient that never arrives can't be compared, and everything before the cut lacks one too: only the last
+place in execution order is where it was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from portalign.mapping.pair import Pairing
+from portalign.records import Kind, Role, TensorKey
+
+
+def absent_gradients(
+    pairing: Pairing, consumers: Mapping[tuple[str, str, int], Sequence[str]]
+) -> dict[str, str]:
+    """Module path -> what to call the place where the candidate's gradients end, in iteration 0.
+
+    Args:
+        pairing: of the ordinary captures.
+        consumers: (path, slot, call) of an output -> paths of the modules that take it.
+    """
+    compared = {
+        _place(p.reference.key): _place(p.candidate.key)
+        for p in pairing.pairs
+        if _is_activation(p.reference.key)
+    }
+    arrived = {
+        _place(each.key)
+        for each in pairing.unpaired
+        if each.role == Role.CANDIDATE.value and each.key.kind is Kind.GRADIENT
+    }
+    states = {p.reference.key.name for p in pairing.pairs if p.reference.key.kind is Kind.PARAMETER}
+    lacking = [
+        each.key
+        for each in pairing.unpaired
+        if each.role == Role.REFERENCE.value
+        and each.key.kind is Kind.GRADIENT
+        and not each.key.iteration
+    ]
+    outputs = [
+        key
+        for key in lacking
+        if _place(key) in compared and compared[_place(key)] not in arrived
+    ]
+    cut = {key.path for key in outputs}
+    found = {
+        key.path: f"backward after {key.path}"
+        for key in outputs
+        if not cut.intersection(consumers.get(_place(key), ()))
+    }
+    frozen = [key for key in lacking if key.name in states and key.path not in cut]
+    return found | {key.path: f"backward of {key.path}: grad {key.name}" for key in frozen}
+
+
+def _is_activation(key: TensorKey) -> bool:
+    return key.kind is Kind.ACTIVATION and key.slot.startswith("out.")
+
+
+def _place(key: TensorKey) -> tuple[str, str, int]:
+    return key.path, key.slot, key.call

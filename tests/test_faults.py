@@ -1,0 +1,117 @@
+"""A part of the fault matrix in the ordinary suite: every architecture, both candidates, one pass of captures.
+
+`make faults` runs all of it and sets other tools beside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from faults import rows_bert
+from faults.captures import Case
+from faults.matrix import ROWS, Result, passes, run
+from faults.row import Row, place
+from portalign.results import Outcome
+
+pytestmark = [pytest.mark.framework, pytest.mark.end_to_end, pytest.mark.slow]
+
+CHOSEN = {
+    "bert": "gelu_tanh no_scale value_bias_zero loss_smoothed mask_minus_1e9 positions_cumsum fused_qkv",
+    "gpt": "heads_tiled rotary_interleaved rotary_bfloat16_table rotary_from_one sdpa",
+    "cnn": "pool_padding_left_out bn_momentum folded_norm conv_by_unfold",
+    "rnn": "gate_order mean_counts_padding truncated_backward mean_by_matmul",
+}
+THREE = Row(
+    "bert",
+    "three_at_once",
+    "gelu_tanh@0+no_scale@1+norm_eps@2",
+    "forward",
+    frozenset(
+        "layers.0.mlp.act >layers.0.mlp.fc2 >layers.1.attention.dense layers.2.attention_norm".split()
+    ),
+    "",
+)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    """The chosen rows and three faults at once."""
+    rows = [row for row in ROWS if row.name in CHOSEN[row.arch].split()]
+    return run([*rows, THREE], tmp_path_factory.mktemp("faults"))
+
+
+def test_every_planted_fault_is_caught(results: list[Result]) -> None:
+    faults = [r for r in results if not r.case.row.is_benign]
+
+    assert len(faults) > 15
+    assert {r.case.label: r.note for r in faults if r.outcome is not Outcome.FAIL} == {}
+
+
+def test_no_rewrite_of_the_same_mathematics_is_flagged(results: list[Result]) -> None:
+    rewrites = [r for r in results if r.case.row.is_benign]
+
+    assert len(rewrites) > 10
+    assert {r.case.label: r.note for r in rewrites if r.outcome is not Outcome.PASS} == {}
+
+
+def test_origins_lie_where_the_faults_were_planted(results: list[Result]) -> None:
+    faults = [r for r in results if not r.case.row.is_benign]
+
+    assert {r.case.label: r.note for r in faults if not r.is_origin_right} == {}
+
+
+def test_three_faults_in_three_layers_are_three_origins_and_nothing_else(
+    results: list[Result],
+) -> None:
+    found = [r for r in results if r.case.row is THREE]
+
+    assert [len(r.places) for r in found] == [3, 3]
+    assert all(set(r.places) <= THREE.places for r in found)
+
+
+def test_bugs_and_rewrites_are_orders_apart_in_float64(results: list[Result]) -> None:
+    differences = [r.difference for r in results if not r.case.row.is_benign]
+    rewrites = [r.difference for r in results if r.case.row.is_benign]
+
+    # The smallest bug that is no loss of precision is a norm eps; see docs of the matrix's gap line.
+    assert max(rewrites) < 1e-12 < 1e-9 < min(d for d in differences if d > 1e-12)
+
+
+def test_the_matrix_holds_what_it_promises() -> None:
+    faults = {(row.arch, row.name) for row in ROWS if not row.is_benign}
+    rewrites = {(row.arch, row.name) for row in ROWS if row.is_benign}
+
+    assert len(faults) >= 40
+    assert len(rewrites) >= 20
+    assert all(row.source.startswith("https://") for row in ROWS)
+    assert {row.arch for row in ROWS} == set(CHOSEN)
+
+
+def test_the_matrix_fails_when_a_fault_is_missed_or_a_rewrite_flagged(tmp_path: Path) -> None:
+    fault, rewrite = rows_bert.FORWARD[0], rows_bert.BENIGN[0]
+
+    def told(row: Row, outcome: Outcome, *places: str) -> Result:
+        case = Case(row, "torch", None, tmp_path)  # type: ignore[arg-type]  # never run
+        return Result(case, outcome, places, 0.0, True, True, "")
+
+    right = told(fault, Outcome.FAIL, "layers.1.mlp.act")
+    assert passes([right, told(rewrite, Outcome.PASS)], dtype="float32")
+    assert not passes([told(fault, Outcome.PASS)], dtype="float32")
+    assert not passes([told(fault, Outcome.FAIL, "layers.2")], dtype="float32")
+    assert not passes([right, told(rewrite, Outcome.INCONCLUSIVE)], dtype="float32")
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("glue before fc in.0, after norm", ">fc"),
+        ("glue before fc, after norm out.0: fc in.0", ">fc"),
+        ("glue in layers.1 after layers.1.mlp", "layers.1>"),
+        ("backward after layers.0", "~layers.0>"),
+        ("backward of gru: grad gru.weight_ih_l0", "~gru"),
+        ("norm.running_mean iteration 1", "=norm.running_mean"),
+    ],
+)
+def test_labels_of_reports_are_read_as_places(label: str, expected: str) -> None:
+    assert place(label) == expected
