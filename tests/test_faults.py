@@ -1,4 +1,5 @@
-"""A part of the fault matrix in the ordinary suite: every architecture, both candidates, one pass of captures.
+"""A part of the fault matrix in the ordinary suite: every architecture, both candidates, one pass
+of captures.
 
 `make faults` runs all of it and sets other tools beside it.
 """
@@ -8,30 +9,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from faults import rows_bert
 from faults.captures import Case
 from faults.matrix import ROWS, Result, passes, run
-from faults.row import Row, place
+from faults.row import Row, forward, place
 from portalign.results import Outcome
 
 pytestmark = [pytest.mark.framework, pytest.mark.end_to_end, pytest.mark.slow]
 
 CHOSEN = {
-    "bert": "gelu_tanh no_scale value_bias_zero loss_smoothed mask_minus_1e9 positions_cumsum fused_qkv",
+    "bert": "gelu_tanh no_scale value_bias_zero loss_smoothed "
+    "mask_minus_1e9 mask_inverted positions_cumsum fused_qkv query_frozen weights_detached",
     "gpt": "heads_tiled rotary_interleaved rotary_bfloat16_table rotary_from_one sdpa",
     "cnn": "pool_padding_left_out bn_momentum folded_norm conv_by_unfold",
     "rnn": "gate_order mean_counts_padding truncated_backward mean_by_matmul",
 }
-THREE = Row(
-    "bert",
-    "three_at_once",
-    "gelu_tanh@0+no_scale@1+norm_eps@2",
-    "forward",
-    frozenset(
-        "layers.0.mlp.act >layers.0.mlp.fc2 >layers.1.attention.dense layers.2.attention_norm".split()
-    ),
-    "",
+THREE_PLACES = (
+    "layers.0.mlp.act >layers.0.mlp.fc2 >layers.1.attention.dense layers.2.attention_norm"
 )
+THREE = forward("bert", "gelu_tanh@0+no_scale@1+norm_eps@2", THREE_PLACES, "")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +71,8 @@ def test_bugs_and_rewrites_are_orders_apart_in_float64(results: list[Result]) ->
     differences = [r.difference for r in results if not r.case.row.is_benign]
     rewrites = [r.difference for r in results if r.case.row.is_benign]
 
-    # The smallest bug that is no loss of precision is a norm eps; see docs of the matrix's gap line.
+    # The smallest bug that is no loss of precision is a norm eps; see docs of the matrix's
+    # gap line.
     assert max(rewrites) < 1e-12 < 1e-9 < min(d for d in differences if d > 1e-12)
 
 

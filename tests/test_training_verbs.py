@@ -10,6 +10,7 @@ import pytest
 
 from portalign.errors import CaptureError
 from portalign.frameworks.arguments import TABLES, Group
+from portalign.frameworks.base import Clipping
 from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import training as torch_training
 from portalign.request import Spec
@@ -131,8 +132,7 @@ def test_reset_leaves_no_gradient_and_unused_parameters_have_none(side: Any) -> 
 
     assert used == ["head.bias"]
     assert [grad for _, grad in trainer.gradients() if grad is not None] == []
-    assert trainer.clip().norm == 0.0
-    assert trainer.clip().coefficient == 1.0
+    assert trainer.update() == Clipping(norm=0.0, coefficient=1.0)
 
 
 def test_gradients_are_the_trainable_parameters_tied_ones_once() -> None:
@@ -172,7 +172,7 @@ def test_a_sparse_gradient_is_given_dense() -> None:
     ((_, gradient),) = trainers[1].gradients()
 
     assert to_numpy(gradient)[:, 0].tolist() == [0, 2, 0, 0, 1]
-    assert trainers[0].clip().norm == trainers[1].clip().norm == math.sqrt(15)
+    assert trainers[0].update().norm == trainers[1].update().norm == math.sqrt(15)
 
 
 def test_a_model_without_trainable_parameters_is_refused() -> None:

@@ -125,8 +125,7 @@ def train(
         trainer.reset()
         trainer.backward(compute(model(tensors["ids"]), tensors))
         gradients.append({k: to_numpy(g) for k, g in trainer.gradients() if g is not None})
-        clippings.append(trainer.clip())
-        trainer.update()
+        clippings.append(trainer.update())
         trainer.schedule()
     return clippings, gradients
 

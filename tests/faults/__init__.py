@@ -1,1 +1,2 @@
-"""The fault matrix: bugs that porters make, planted in four small architectures, and rewrites that are none."""
+"""The fault matrix: bugs that porters make, planted in four small architectures, and rewrites that
+are none."""

@@ -1,4 +1,5 @@
-"""The encoder ported to Paddle, with the names Paddle's users know, and every fault and rewrite it can be asked for."""
+"""The encoder ported to Paddle, with the names Paddle's users know, and every fault and rewrite it
+can be asked for."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.distributed.fleet.utils import recompute
 from paddle_parts import Norm, OwnLinear, softmax
+
 from planted import Asked, Planted
 
 WIDTH, HEADS, LAYERS, INNER, CLASSES = 32, 2, 3, 64, 3

@@ -1,4 +1,4 @@
-"""The reference encoder: post-norm, absolute positions, token types, a pooler on the first token."""
+"""The encoder: post-norm, absolute positions, token types, a pooler on the first token."""
 
 from __future__ import annotations
 

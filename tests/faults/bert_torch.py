@@ -1,4 +1,5 @@
-"""The encoder again in torch, other names and functional activations, with every fault and rewrite it can be asked for."""
+"""The encoder again in torch, other names and functional activations, with every fault and rewrite
+it can be asked for."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from planted import Asked, Planted
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch_parts import Norm, OwnLinear, softmax
+
+from planted import Asked, Planted
 
 WIDTH, HEADS, LAYERS, INNER, CLASSES = 32, 2, 3, 64, 3
 EPS, PADDING = 1e-12, 0

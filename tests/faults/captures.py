@@ -1,7 +1,7 @@
 """Capture every row of the matrix in few child processes: importing a framework is the dear part.
 
-The references run first, each once; the rows of one architecture, step and setting share its trace by links. Then
-the candidates of both frameworks run side by side, two processes at a time.
+The references run first, each once; the rows of one architecture, step and setting share its trace
+by links. Then the candidates of both frameworks run side by side, two processes at a time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from faults.row import Row
 from portalign.config import Port, load_port
 from portalign.records import Role, Step
 from portalign.stages.exchange import INPUTS
 from portalign.stages.weights import WEIGHTS
-
-from faults.row import Row
 
 HERE = Path(__file__).parent
 _IDLE = ("_in_bfloat16", "_through_bfloat16")
@@ -50,8 +49,8 @@ class Case:
 def cases(rows: Iterable[Row], folder: Path, *, dtype: str) -> list[Case]:
     """Every row with every framework that can make it.
 
-    In bfloat16 paddle candidates are left out, for paddle 3.3.1 can't multiply matrices of it on the CPU, and so
-    are faults that round to bfloat16 what already is: there they change nothing.
+    In bfloat16 paddle candidates are left out, for paddle 3.3.1 can't multiply matrices of it on
+    the CPU, and so are faults that round to bfloat16 what already is: there they change nothing.
     """
     is_low = dtype == "bfloat16"
     found = []
@@ -94,7 +93,8 @@ def _port(row: Row, framework: str, dtype: str) -> Port:
 
 
 def _reference_key(case: Case) -> str:
-    """Equal where the reference is asked for the same: its request without the folder and the fault."""
+    """Equal where the reference is asked for the same: its request without the folder and the
+    fault."""
     request = json.loads(case.port.request(Role.REFERENCE, case.step, Path("/")).to_json())
     del request["settings"]["fault"]
     return json.dumps(request, sort_keys=True)
@@ -115,7 +115,8 @@ def _link(reference: Path, folder: Path) -> None:
 
 
 def _run_all(groups: list[list[Path]]) -> None:
-    """Run groups of orders at the same time, each in one process; what they print goes beside the first order."""
+    """Run groups of orders at the same time, each in one process; what they print goes beside the
+    first order."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     children = []
     for orders in filter(None, groups):

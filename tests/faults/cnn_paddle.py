@@ -8,6 +8,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle_parts import bfloat16_values
+
 from planted import Asked, Planted
 
 STEM, WIDE, GROUPS, CLASSES = 16, 32, 4, 5
@@ -181,4 +182,6 @@ class OwnNorm(nn.BatchNorm2D):
 def shuffled(x: Tensor) -> Tensor:
     """Channels in group-minor order, as another library's grouped convolution counts them."""
     n, c, h, w = x.shape
-    return x.reshape([n, GROUPS, c // GROUPS, h, w]).transpose([0, 2, 1, 3, 4]).reshape([n, c, h, w])
+    return (
+        x.reshape([n, GROUPS, c // GROUPS, h, w]).transpose([0, 2, 1, 3, 4]).reshape([n, c, h, w])
+    )

@@ -1,4 +1,5 @@
-"""The reference CNN: batch norm, residual blocks with a grouped convolution, average pooling with padding."""
+"""The reference CNN: batch norm, residual blocks with a grouped convolution, average pooling with
+padding."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class Block(nn.Module):
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(n_out, n_out, 3, stride, padding=1, groups=GROUPS, bias=False)
         self.norm2 = nn.BatchNorm2d(n_out)
-        # The padding counts. 16 places: paddle 3.3.1 divides gradients by a float32 number of places.
+        # The padding counts. 16 places: paddle 3.3.1 divides gradients by a float32
+        # number of places.
         self.pool = nn.AvgPool2d(4, stride, padding=1) if stride > 1 else nn.Identity()
         self.shortcut = nn.Conv2d(n_in, n_out, 1, bias=True)
         self.relu2 = nn.ReLU()

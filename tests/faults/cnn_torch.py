@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from planted import Asked, Planted
 from torch import Tensor, nn
 from torch_parts import bfloat16_values
+
+from planted import Asked, Planted
 
 STEM, WIDE, GROUPS, CLASSES = 16, 32, 4, 5
 

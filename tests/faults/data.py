@@ -1,4 +1,5 @@
-"""Batches of the four architectures: small, fixed, and with everything in them that hides a fault if left out.
+"""Batches of the four architectures: small, fixed, and with everything in them that hides a fault
+if left out.
 
 Padding of several lengths, both token types, all class labels, ignored labels.
 """
@@ -22,7 +23,8 @@ def bert(settings: Mapping[str, object]) -> Iterator[Batch]:
     for _ in range(N_BATCHES):
         mask = _mask()
         yield {
-            "input_ids": random.integers(0, 8, mask.shape) * mask,  # id 0, the padding's, is a word too
+            "input_ids": random.integers(0, 8, mask.shape)
+            * mask,  # id 0, the padding's, is a word too
             "token_type_ids": (np.arange(10) >= _LENGTHS[:, None] // 2).astype(np.int64) * mask,
             "attention_mask": mask,
             "labels": random.integers(0, 3, 4),

@@ -8,6 +8,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle_parts import OwnLinear, softmax
+
 from planted import Asked, Planted
 
 WIDTH, HEADS, KV_HEADS, LAYERS, INNER = 64, 4, 2, 3, 96
@@ -67,7 +68,9 @@ class LlamaForCausalLM(nn.Layer):
             weight = values.reshape(weight.shape) / 8
         if on("head_in_chunks"):
             parts = x.split([5, 7], axis=1)
-            return paddle.concat([paddle.matmul(p, weight, transpose_y=True) for p in parts], axis=1)
+            return paddle.concat(
+                [paddle.matmul(p, weight, transpose_y=True) for p in parts], axis=1
+            )
         return paddle.matmul(x, weight, transpose_y=True)
 
     def cap(self, logits: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""The reference decoder: RMSNorm, rotary positions, grouped keys and values, SwiGLU, tied head, capped logits."""
+"""The reference decoder: RMSNorm, rotary positions, grouped keys and values, SwiGLU, tied head,
+capped logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The decoder again in torch, GPT-2's names on LLaMA's mathematics, with every fault and rewrite it can be asked for."""
+"""The decoder again in torch, GPT-2's names on LLaMA's mathematics, with every fault and rewrite
+it can be asked for."""
 
 from __future__ import annotations
 
@@ -6,9 +7,10 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from planted import Asked, Planted
 from torch import Tensor, nn
 from torch_parts import OwnLinear, softmax
+
+from planted import Asked, Planted
 
 WIDTH, HEADS, KV_HEADS, LAYERS, INNER = 64, 4, 2, 3, 96
 VOCABULARY, EPS, BASE, CAP = 48, 1e-6, 10000.0, 30.0

@@ -34,7 +34,8 @@ def by_log_softmax(outputs: Outputs, batch: Batch) -> Tensor:
 
 
 def next_token(outputs: Outputs, batch: Batch) -> Tensor:
-    """Mean over the kept labels of the token after each position; paddle's own mean counts all of them."""
+    """Mean over the kept labels of the token after each position; paddle's own mean counts all of
+    them."""
     losses, kept = _losses(outputs, batch)
     return losses.sum() / kept.sum()
 

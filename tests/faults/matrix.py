@@ -1,7 +1,8 @@
-"""The fault matrix: capture all rows, conclude each, and set portalign's verdicts beside those of other tools.
+"""The fault matrix: capture all rows, conclude each, and set portalign's verdicts beside those of
+other tools.
 
-A fault is caught by a FAIL, a rewrite is silent with a PASS, and an origin is exactly right when every place the
-report names is one of the row's true places.
+A fault is caught by a FAIL, a rewrite is silent with a PASS, and an origin is exactly right when
+every place the report names is one of the row's true places.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from portalign.conclude import Conclusion, conclude
-from portalign.errors import PortalignError
-from portalign.records import Kind
-from portalign.report.keys import dumps
-from portalign.results import Comparison, Outcome, StepReport
 
 from faults import rows_bert, rows_cnn, rows_gpt, rows_rnn
 from faults.captures import Case, capture, cases
 from faults.rivals import Pairs, close_by_numpy, close_by_reprod_log, why_no_padiff
 from faults.row import Row, place
+from portalign.conclude import Conclusion, conclude
+from portalign.errors import PortalignError
+from portalign.records import Kind
+from portalign.report.keys import dumps
+from portalign.results import Comparison, Outcome, StepReport
 
 ROWS: tuple[Row, ...] = (*rows_bert.ROWS, *rows_gpt.ROWS, *rows_cnn.ROWS, *rows_rnn.ROWS)
 NEEDED_ORIGINS = 0.95
@@ -109,11 +110,15 @@ def _result(case: Case, conclusion: Conclusion | str, pairs: Pairs, is_close: bo
 
 
 def float64_difference(report: StepReport) -> float:
-    """Relative Frobenius distance of the float64 twins over all outputs, or over the loss and all first gradients.
+    """Relative Frobenius distance of the float64 twins over all outputs, or over the loss and all
+    first gradients.
 
-    As one vector: a gradient that is zero in theory weighs what it weighs. NaN where nothing has a twin.
+    As one vector: a gradient that is zero in theory weighs what it weighs. NaN where nothing has a
+    twin.
     """
-    squares = [(c.twin.norm_difference**2, c.twin.norm_reference**2) for c in _given_out(report) if c.twin]
+    squares = [
+        (c.twin.norm_difference**2, c.twin.norm_reference**2) for c in _given_out(report) if c.twin
+    ]
     if not squares:
         return math.nan
     difference, size = np.sqrt(np.sum(squares, axis=0))
@@ -122,10 +127,10 @@ def float64_difference(report: StepReport) -> float:
 
 def _given_out(report: StepReport) -> Iterator[Comparison]:
     for one in report.comparisons:
-        is_first_gradient = one.key.kind is Kind.GRADIENT and not one.key.slot.startswith("out")
-        if one.key.kind in (Kind.OUTPUT, Kind.LOSS) or is_first_gradient:
-            if not one.key.iteration:
-                yield one
+        is_gradient = one.key.kind is Kind.GRADIENT and not one.key.slot.startswith("out")
+        is_output = one.key.kind in (Kind.OUTPUT, Kind.LOSS)
+        if (is_output or is_gradient) and not one.key.iteration:
+            yield one
 
 
 def passes(results: Sequence[Result], *, dtype: str) -> bool:
@@ -143,9 +148,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the matrix and print it. Returns 0 when portalign caught everything it has to, else 1."""
     from faults.table import print_table
 
-    parser = argparse.ArgumentParser(prog="faults", description="Plant bugs and expect every one to be found.")
+    parser = argparse.ArgumentParser(
+        prog="faults", description="Plant bugs and expect every one to be found."
+    )
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    parser.add_argument("--only", metavar="NAME", action="append", help="rows of this name, or architecture")
+    parser.add_argument(
+        "--only", metavar="NAME", action="append", help="rows of this name, or architecture"
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep all captures there")
     chosen = parser.parse_args(arguments)
     rows = [r for r in ROWS if not chosen.only or r.name in chosen.only or r.arch in chosen.only]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
+
 from planted import Asked
 
 
@@ -22,7 +23,10 @@ class OwnLinear(nn.Linear):
         if on(f"{name}_transposed"):
             weight = weight.t()
         if on(f"{name}_not_loaded"):
-            weight = paddle.cos(paddle.arange(weight.size, dtype=weight.dtype)).reshape(weight.shape) * 0.2
+            weight = (
+                paddle.cos(paddle.arange(weight.size, dtype=weight.dtype)).reshape(weight.shape)
+                * 0.2
+            )
         if on(f"{name}_bias_zero"):
             bias = paddle.zeros_like(self.bias)
         if on(f"{name}_through_bfloat16"):
@@ -49,7 +53,10 @@ class Norm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         on = self.on
         if on("norm_without_mean"):
-            return x * paddle.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight + self.bias
+            return (
+                x * paddle.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
+                + self.bias
+            )
         if on("norm_unbiased"):
             x = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + self.eps)
             return x * self.weight + self.bias
@@ -75,7 +82,7 @@ def softmax(scores: Tensor, on: Asked) -> Tensor:
 
 
 def bfloat16_values(x: Tensor) -> Tensor:
-    """Values rounded to bfloat16's eight bits, by arithmetic: the float64 twin would undo a cast."""
+    """Values rounded to bfloat16's eight bits, by arithmetic: a twin would undo a cast."""
     exponent = paddle.floor(paddle.log2(paddle.abs(x))) + 1
     step = paddle.pow(paddle.full_like(x, 2.0), exponent - 8)
     return paddle.round(x / step) * step

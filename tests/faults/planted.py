@@ -1,7 +1,8 @@
 """Which faults or rewrites a candidate was asked to make, and in which layer.
 
-The setting `fault` is "none", a name, or several joined by "+"; `name@layer` moves one to another layer than
-the middle one. Every candidate asks here and nowhere else, so an unknown name leaves it faithful.
+The setting `fault` is "none", a name, or several joined by "+"; `name@layer` moves one to another
+layer than the middle one. Every candidate asks here and nowhere else, so an unknown name leaves it
+faithful.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the tools of the field say of the same pairs: reprod_log at its default, and numpy at torch's tolerances.
+"""What the tools of the field say of the same pairs: reprod_log at its default, and numpy at
+torch's tolerances.
 
 reprod_log runs itself, in one child process for all rows, for importing it imports paddle.
 """
@@ -21,7 +22,8 @@ TOLERANCES = {"float64": (1e-7, 1e-7), "float32": (1.3e-6, 1e-5), "bfloat16": (1
 
 
 def close_by_numpy(pairs: Pairs) -> bool:
-    """Whether `numpy.testing.assert_allclose` passes every pair at torch's tolerances for its dtype."""
+    """Whether `numpy.testing.assert_allclose` passes every pair at torch's tolerances for its
+    dtype."""
     for reference, candidate in pairs.values():
         rtol, atol = TOLERANCES.get(reference.dtype.name, (0.0, 0.0))
         try:
@@ -49,9 +51,10 @@ def close_by_reprod_log(cases: list[Pairs], folder: Path) -> list[bool]:
 def why_no_padiff() -> str:
     """Why PaDiff stands in no column; tried with torch 2.13.0 and paddlepaddle 3.3.1."""
     return (
-        "PaDiff 0.2.0 (PyPI) has no column: it fails on the four faithful ports. It can't give bert and gpt their "
-        "weights (a layer that subclasses Linear isn't transposed), reports a difference in cnn (a subclass of "
-        "BatchNorm2D gets none of the statistics), and raises in rnn (paddle's LSTM holds an empty buffer)."
+        "PaDiff 0.2.0 (PyPI) has no column: it passes none of the four faithful "
+        "ports. It can't give bert and gpt their weights (it finds the shapes of subclassed layers "
+        "unequal), "
+        "reports a difference in cnn (at a subclass of BatchNorm2D), and raises in rnn."
     )
 
 

@@ -8,14 +8,24 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle_parts import OwnLinear, bfloat16_values
+
 from planted import Asked, Planted
 
 VOCABULARY, EMBEDDED, HIDDEN, CLASSES = 40, 24, 16, 4
-LSTM_FAULTS = (
-    "gate_order forget_bias hard_gates no_cell_tanh hidden_bias_dropped hidden_transposed "
-    "hidden_through_bfloat16 directions_swapped backward_not_reversed truncated_backward lstm_unrolled"
-).split()
-GRU_FAULTS = "reset_before_matmul update_inverted state_detached gru_unrolled".split()
+LSTM_FAULTS = [
+    "gate_order",
+    "forget_bias",
+    "hard_gates",
+    "no_cell_tanh",
+    "hidden_bias_dropped",
+    "hidden_transposed",
+    "hidden_through_bfloat16",
+    "directions_swapped",
+    "backward_not_reversed",
+    "truncated_backward",
+    "lstm_unrolled",
+]
+GRU_FAULTS = ["reset_before_matmul", "update_inverted", "state_detached", "gru_unrolled"]
 
 
 def build(settings: Mapping[str, object]) -> nn.Layer:

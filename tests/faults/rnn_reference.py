@@ -1,4 +1,5 @@
-"""The reference classifier: a bidirectional LSTM hands its last state to a GRU; mean and last step are classified."""
+"""The reference classifier: a bidirectional LSTM hands its last state to a GRU; mean and last step
+are classified."""
 
 from __future__ import annotations
 

@@ -6,16 +6,26 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from planted import Asked, Planted
 from torch import Tensor, nn
 from torch_parts import OwnLinear, bfloat16_values
 
+from planted import Asked, Planted
+
 VOCABULARY, EMBEDDED, HIDDEN, CLASSES = 40, 24, 16, 4
-LSTM_FAULTS = (
-    "gate_order forget_bias hard_gates no_cell_tanh hidden_bias_dropped hidden_transposed "
-    "hidden_through_bfloat16 directions_swapped backward_not_reversed truncated_backward lstm_unrolled"
-).split()
-GRU_FAULTS = "reset_before_matmul update_inverted state_detached gru_unrolled".split()
+LSTM_FAULTS = [
+    "gate_order",
+    "forget_bias",
+    "hard_gates",
+    "no_cell_tanh",
+    "hidden_bias_dropped",
+    "hidden_transposed",
+    "hidden_through_bfloat16",
+    "directions_swapped",
+    "backward_not_reversed",
+    "truncated_backward",
+    "lstm_unrolled",
+]
+GRU_FAULTS = ["reset_before_matmul", "update_inverted", "state_detached", "gru_unrolled"]
 
 
 def build(settings: Mapping[str, object]) -> nn.Module:

@@ -1,9 +1,11 @@
-"""One row of the fault matrix: what is planted where, where it must be found, and where it comes from.
+"""One row of the fault matrix: what is planted where, where it must be found, and where it comes
+from.
 
 Places are written in the reference's names:
-``a.b`` the module itself · ``>a.b`` the code in front of it · ``a.b>`` the code after the last of its inner
-modules · ``~a.b`` its backward · ``~a.b>`` the backward of the code that uses its output · ``=a.b.weight`` what
-training made of a tensor · ``loss``.
+``a.b`` the module itself · ``>a.b`` the code in front of it · ``a.b>`` the code after the last of
+its inner modules · ``~a.b`` its backward · ``~a.b>`` the backward of the code that uses its output
+·
+``=a.b.weight`` what training made of a tensor · ``loss``.
 """
 
 from __future__ import annotations
@@ -36,11 +38,10 @@ class Row:
     Attributes:
         fault: what the candidate is asked for; "none" where an override plants it.
         step: "forward" or "backward".
-        places: where its origin truly is; several names where one point has several, or where the fault sits
-            in several points.
-        source: a public thread it comes from, or the page that documents the trap.
-        overrides: further entries of the port file; ``FRAMEWORK`` stands for the candidate's.
-        frameworks: candidates that can make it.
+        places: where its origin truly is; several names where one point has several, or where the
+        fault sits in several points. source: a public thread it comes from, or the page that
+        documents the trap. overrides: further entries of the port file; ``FRAMEWORK`` stands for
+        the candidate's. frameworks: candidates that can make it.
     """
 
     arch: str
@@ -61,8 +62,8 @@ class Row:
 def place(label: str) -> str:
     """A report's label of an origin in the words of this table.
 
-    >>> [place(text) for text in ("layers.1.act out.0", "glue before fc in.0, after norm", "grad a.b.weight")]
-    ['layers.1.act', '>fc', '~a.b']
+    >>> place("layers.1.act out.0"), place("glue before fc in.0, after norm")
+    ('layers.1.act', '>fc')
     """
     for pattern, replacement in _LABELS:
         if found := re.fullmatch(pattern, label):
@@ -98,11 +99,18 @@ def wrong_loss(arch: str, function: str, source: str) -> Row:
 
 def benign_loss(arch: str, function: str, source: str) -> Row:
     """A loss written anew."""
-    return Row(arch, f"loss_{function}", "none", "backward", frozenset(), source, _loss(arch, function))
+    return Row(
+        arch, f"loss_{function}", "none", "backward", frozenset(), source, _loss(arch, function)
+    )
 
 
 def benign(
-    arch: str, names: str, source: str, *, step: str = "forward", frameworks: tuple[str, ...] = FRAMEWORKS
+    arch: str,
+    names: str,
+    source: str,
+    *,
+    step: str = "forward",
+    frameworks: tuple[str, ...] = FRAMEWORKS,
 ) -> list[Row]:
     """Rewrites that must stay silent; `names` separated by spaces."""
     return [

@@ -48,14 +48,34 @@ FORWARD: tuple[Row, ...] = (
         ">layers.1.attention_norm >layers.1.mlp.fc1 >layers.1.ffn_norm",
         _GIT + "mashrurmorshed/Torch-KWT/issues/13",
     ),
-    _forward("positions_offset", ">embeddings.position_embeddings", _GIT + "huggingface/transformers/issues/5285"),
-    _forward("types_ignored", ">embeddings.token_type_embeddings", _GIT + "huggingface/transformers/issues/2506"),
+    _forward(
+        "positions_offset",
+        ">embeddings.position_embeddings",
+        _GIT + "huggingface/transformers/issues/5285",
+    ),
+    _forward(
+        "types_ignored",
+        ">embeddings.token_type_embeddings",
+        _GIT + "huggingface/transformers/issues/2506",
+    ),
     _forward("words_scaled", ">embeddings.norm", _GIT + "THUNLP-MT/THUMT/issues/42"),
-    _forward("no_embedding_norm", f"{_EMBEDDED} >embeddings.norm >embeddings.dropout", _GIT + "PaddlePaddle/PaddleNLP/issues/1901"),
-    _forward("dropout_scaled_in_eval", f"{_EMBEDDED} embeddings.dropout", _GIT + "PaddlePaddle/Paddle/issues/22988"),
+    _forward(
+        "no_embedding_norm",
+        f"{_EMBEDDED} >embeddings.norm >embeddings.dropout",
+        _GIT + "PaddlePaddle/PaddleNLP/issues/1901",
+    ),
+    _forward(
+        "dropout_scaled_in_eval",
+        f"{_EMBEDDED} embeddings.dropout",
+        _GIT + "PaddlePaddle/Paddle/issues/22988",
+    ),
     _forward("last_token_pooled", ">pooler", _GIT + "StarlightSearch/EmbedAnything/issues/213"),
     _forward("mean_pooled", ">pooler", _GIT + "huggingface/sentence-transformers/issues/230"),
-    _forward("no_pooler_tanh", "pooler_act >classifier", "https://huggingface.co/docs/transformers/model_doc/bert"),
+    _forward(
+        "no_pooler_tanh",
+        "pooler_act >classifier",
+        "https://huggingface.co/docs/transformers/model_doc/bert",
+    ),
     _forward("query_transposed", f"{_AT}.query", _GIT + "PaddlePaddle/PaddleMIX/issues/239"),
     _forward("out_transposed", f"{_AT}.dense", _GIT + "PaddlePaddle/docs/pull/5945"),
     _forward("value_bias_zero", f"{_AT}.value", _GIT + "vec2text/vec2text/pull/94"),
@@ -63,18 +83,36 @@ FORWARD: tuple[Row, ...] = (
     _forward("fc1_through_bfloat16", "layers.1.mlp.fc1", _GIT + "Blaizzy/mlx-vlm/issues/2053"),
 )
 BACKWARD: tuple[Row, ...] = (
-    _backward("residual_detached", "~layers.0> ~layers.0.ffn_norm>", _GIT + "pytorch/pytorch/pull/37266"),
-    _backward("weights_detached", f"~{_AT}.query> ~{_AT}.key>", "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/Tensor_en.html"),
-    _backward("straight_through", "~layers.1.mlp.act ~layers.1.mlp.fc1>", _GIT + "open-lm-engine/accelerated-model-architectures/pull/249"),
-    _backward("fc2_gradient_halved", "~layers.1.mlp.fc2 ~layers.1.mlp.act ~layers.1.mlp.act>", _GIT + "ar4/deepwave/issues/120"),
+    _backward(
+        "residual_detached", "~layers.0> ~layers.0.ffn_norm>", _GIT + "pytorch/pytorch/pull/37266"
+    ),
+    _backward(
+        "weights_detached",
+        f"~{_AT}.query> ~{_AT}.key>",
+        "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/Tensor_en.html",
+    ),
+    _backward(
+        "straight_through",
+        "~layers.1.mlp.act ~layers.1.mlp.fc1>",
+        _GIT + "open-lm-engine/accelerated-model-architectures/pull/249",
+    ),
+    _backward(
+        "fc2_gradient_halved",
+        "~layers.1.mlp.fc2 ~layers.1.mlp.act ~layers.1.mlp.act>",
+        _GIT + "ar4/deepwave/issues/120",
+    ),
     _backward("padding_idx", "~embeddings.word_embeddings", _GIT + "ibalazevic/TuckER/issues/17"),
-    _backward("query_frozen", f"~{_AT}.query ={_AT}.query.weight", _GIT + "ooples/AiDotNet.Tensors/pull/643"),
+    _backward(
+        "query_frozen",
+        f"~{_AT}.query ={_AT}.query.weight",
+        _GIT + "ooples/AiDotNet.Tensors/pull/643",
+    ),
     _loss("summed", _GIT + "PaddlePaddle/Paddle/issues/23708"),
     _loss("smoothed", _TORCH_DOCS + "torch.nn.CrossEntropyLoss.html"),
-    _loss("softmax_twice", "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/nn/functional/cross_entropy_en.html"),
+    _loss("softmax_twice", _TORCH_DOCS + "torch.nn.CrossEntropyLoss.html"),
 )
 BENIGN: tuple[Row, ...] = (
-    *_benign("sdpa chunked_attention", _TORCH_DOCS + "torch.nn.functional.scaled_dot_product_attention.html"),
+    *_benign("sdpa chunked_attention", _GIT + "pytorch/pytorch/pull/114083"),
     *_benign("einsum scaled_query", _GIT + "huggingface/transformers/pull/22444"),
     *_benign("split_matmul addmm", _GIT + "PaddlePaddle/Paddle/pull/58455"),
     *_benign("norm_one_pass norm_affine_folded", _TORCH_DOCS + "torch.nn.LayerNorm.html"),

@@ -42,7 +42,14 @@ BACKWARD: tuple[Row, ...] = (
     _loss("summed", _GIT + "PaddlePaddle/Paddle/issues/23708"),
 )
 BENIGN: tuple[Row, ...] = (
-    *_benign("lstm_unrolled gru_unrolled", "https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html", step="backward"),
-    *_benign("embedding_by_one_hot mean_by_matmul", "https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html"),
+    *_benign(
+        "lstm_unrolled gru_unrolled",
+        "https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html",
+        step="backward",
+    ),
+    *_benign(
+        "embedding_by_one_hot mean_by_matmul",
+        "https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html",
+    ),
 )
 ROWS = (*FORWARD, *BACKWARD, *BENIGN)

@@ -1,4 +1,5 @@
-"""Initial weights of the references: every parameter far from the values at which a fault would not show.
+"""Initial weights of the references: every parameter far from the values at which a fault would not
+show.
 
 A bias of zero or a norm weight of one would hide a bias left out or a norm's affine ignored.
 """

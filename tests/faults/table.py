@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portalign.results import Outcome
-
 from faults.matrix import Result
+from portalign.results import Outcome
 
 _TOOLS = ("portalign", "reprod_log", "assert_allclose")
 
@@ -25,11 +24,20 @@ def print_table(results: Sequence[Result]) -> None:
 def _line(result: Result, width: int) -> str:
     is_benign = result.case.row.is_benign
     words = ("silent", "flagged") if is_benign else ("missed", "caught")
-    own = result.outcome.value if result.outcome in (Outcome.ERROR, Outcome.INCONCLUSIVE) else words[result.outcome is Outcome.FAIL]
-    origin = "" if is_benign and result.is_right else ("right" if result.is_origin_right else f"WRONG: {result.note}"[:240])
+    own = (
+        result.outcome.value
+        if result.outcome in (Outcome.ERROR, Outcome.INCONCLUSIVE)
+        else words[result.outcome is Outcome.FAIL]
+    )
+    origin = (
+        ""
+        if is_benign and result.is_right
+        else ("right" if result.is_origin_right else f"WRONG: {result.note}"[:240])
+    )
     return (
-        f"{result.case.label:{width}}  {result.case.row.step:8}  {result.difference:7.1e}   {own:12}  "
-        f"{words[not result.is_close_to_reprod_log]:10}  {words[not result.is_close_to_numpy]:8}  {origin}"
+        f"{result.case.label:{width}}  {result.case.row.step:8}  {result.difference:7.1e}   "
+        f"{own:12}  {words[not result.is_close_to_reprod_log]:10}  "
+        f"{words[not result.is_close_to_numpy]:8}  {origin}"
     ).rstrip()
 
 
@@ -48,7 +56,8 @@ def summary(results: Sequence[Result]) -> list[str]:
         "assert_allclose": sum(not r.is_close_to_numpy for r in faults),
     }
     lines = [
-        f"{tool:16} caught {caught[tool]} of {len(faults)} faults, flagged {sum(verdicts[tool])} of {len(benign)} rewrites"
+        f"{tool:16} caught {caught[tool]} of {len(faults)} faults, "
+        f"flagged {sum(verdicts[tool])} of {len(benign)} rewrites"
         for tool in _TOOLS
     ]
     n_right = sum(r.is_origin_right for r in faults)
@@ -63,10 +72,17 @@ def _gap(faults: Sequence[Result], benign: Sequence[Result]) -> list[str]:
     silent = [r for r in benign if r.difference >= 0]
     if not bugs or not silent:
         return []
-    smallest, largest = min(bugs, key=lambda r: r.difference), max(silent, key=lambda r: r.difference)
+    smallest, largest = (
+        min(bugs, key=lambda r: r.difference),
+        max(silent, key=lambda r: r.difference),
+    )
     equal = [r.case.label for r in faults if not r.difference > 1e-9]
     lines = [
         f"in float64: largest rewrite {largest.difference:.1e} ({largest.case.label}), "
         f"smallest bug {smallest.difference:.1e} ({smallest.case.label})"
     ]
-    return lines + ([f"equal in float64, other than in precision or bookkeeping: {', '.join(equal)}"] if equal else [])
+    return lines + (
+        [f"equal in float64, other than in precision or bookkeeping: {', '.join(equal)}"]
+        if equal
+        else []
+    )

@@ -1,11 +1,13 @@
-"""Parts that the torch candidates share: a linear layer with misloaded weights, a norm and a softmax written anew."""
+"""Parts that the torch candidates share: a linear layer with misloaded weights, a norm and a
+softmax written anew."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from planted import Asked
 from torch import Tensor, nn
+
+from planted import Asked
 
 
 class OwnLinear(nn.Linear):
@@ -49,7 +51,10 @@ class Norm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         on = self.on
         if on("norm_without_mean"):
-            return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight + self.bias
+            return (
+                x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight
+                + self.bias
+            )
         if on("norm_unbiased"):
             x = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + self.eps)
             return x * self.weight + self.bias

@@ -1,7 +1,8 @@
-"""Gradients that the reference has and the candidate lacks: something is cut off, frozen or detached there.
+"""Gradients that the reference has and the candidate lacks: something is cut off, frozen or
+detached there.
 
-A gradient that never arrives can't be compared, and everything before the cut lacks one too: only the last
-place in execution order is where it was cut.
+A gradient that never arrives can't be compared, and everything before the cut lacks one too: only
+the last place in execution order is where it was cut.
 """
 
 from __future__ import annotations
@@ -40,9 +41,7 @@ def absent_gradients(
         and not each.key.iteration
     ]
     outputs = [
-        key
-        for key in lacking
-        if _place(key) in compared and compared[_place(key)] not in arrived
+        key for key in lacking if _place(key) in compared and compared[_place(key)] not in arrived
     ]
     cut = {key.path for key in outputs}
     found = {

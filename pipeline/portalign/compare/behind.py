@@ -28,6 +28,6 @@ def _note(role: str, dtype: str, labels: list[str]) -> str:
     many = "s" if len(labels) > 1 else ""
     more = ", ..." if len(labels) > _NAMED else ""
     return (
-        f"{len(labels)} tensor{many} stayed in {dtype} in the {role}'s float64 twin, so a tolerance "
+        f"{len(labels)} tensor{many} stayed in {dtype} in the {role}'s twin, so a tolerance "
         f"judged: {', '.join(labels[:_NAMED])}{more}"
     )

@@ -176,7 +176,7 @@ def _backward_origins(
 ) -> Iterator[str]:
     """Modules and glue whose backward is wrong although their forward is right."""
     gradients = [one for one in grafted if one.key.kind is Kind.GRADIENT and one.is_wrong]
-    own = {}
+    own: dict[str, str] = {}
     for one in gradients:
         if not one.key.slot.startswith("out.") and one.key.path not in blamed:
             own.setdefault(one.key.path, f"backward of {one.key.path}: {one.comparison.label}")

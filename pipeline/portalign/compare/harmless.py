@@ -1,7 +1,8 @@
 """Inputs that differ without any effect: a mask of another constant, positions counted another way.
 
-What a module gets may look different on the two sides and mean the same. Proof is a module that takes the very
-tensor and returns the right outputs all the same: then the difference does not propagate, and is no fault.
+What a module gets may look different on the two sides and mean the same. Proof is a module that
+takes the very tensor and returns the right outputs all the same: then the difference does not
+propagate, and is no fault.
 """
 
 from __future__ import annotations

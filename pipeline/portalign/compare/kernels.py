@@ -124,8 +124,13 @@ def _finite(
     squares_a, squares_b, squares_d, sum_abs = _sums((a, a), (b, b), (d, d), (d, None))
     if not (_is_safe(squares_a, a) and _is_safe(squares_b, b) and _is_safe(squares_d, d)):
         return None
-    place = int(d.argmax()) if float(np.maximum.reduce(d)) > above else None
-    worst = (float(a[place]), float(b[place])) if place is not None else (0.0, 0.0)
+    place: int | None = int(d.argmax())
+    largest = float(d[place])
+    worst = (0.0, 0.0)
+    if largest > above:
+        worst = (float(a[place]), float(b[place]))
+    else:
+        place = None
     if steps is not None and bits is not None and steps < 2**bits.mantissa:
         ulp, n_flips = float(steps), 0
     else:
@@ -246,9 +251,11 @@ def _sums(*pairs: tuple[Numbers, Numbers | None]) -> list[float]:
     n = size // _ROW * _ROW
     rows = np.empty((len(pairs), n // _ROW), ones.dtype)
     for row, (a, b) in zip(rows, pairs, strict=True):
-        left = a[:n].reshape(-1, 1, _ROW)
-        right = ones if b is None else b[:n].reshape(-1, _ROW, 1)
-        np.matmul(left, right, out=row.reshape((-1, 1) if b is None else (-1, 1, 1)))
+        if b is None:
+            np.matmul(a[:n].reshape(-1, _ROW), ones, out=row)
+        else:
+            left, right = a[:n].reshape(-1, 1, _ROW), b[:n].reshape(-1, _ROW, 1)
+            np.matmul(left, right, out=row.reshape(-1, 1, 1))
     sums: list[float] = np.add.reduce(rows, axis=1, dtype=np.float64).tolist()
     if n == size:
         return sums

@@ -7,6 +7,7 @@ pickled goes through `portalign.foreign.pickled`; numpy itself never loads anyth
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import zipfile
 import zlib
@@ -53,7 +54,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
     Returns:
         Read-only arrays of numeric dtypes, 0-d and empty ones included, in the order of the file;
-        memory-mapped except what was pickled or zipped. NaN is passed on.
+        memory-mapped except what was zipped, or pickled before protocol 3. NaN is passed on.
 
     Raises:
         InputError: it isn't there, holds no arrays, is none of these, is damaged, or holds a pickle
@@ -123,7 +124,9 @@ def _npy(path: Path, *, is_prefixed: bool = False) -> dict[str, Array]:
     with path.open("rb") as file:
         shape, order, dtype = _npy_header(file)
         if dtype.kind == "O":
-            return pickled.read(file, name=path.stem, is_prefixed=is_prefixed)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped.seek(file.tell())
+            return pickled.read(mapped, name=path.stem, is_prefixed=is_prefixed)
         begin, n_bytes = file.tell(), math.prod(shape) * dtype.itemsize
         n_file = os.fstat(file.fileno()).st_size
         if begin + n_bytes > n_file:

@@ -6,6 +6,7 @@ refused by name.
 
 from __future__ import annotations
 
+import mmap
 from typing import IO
 
 import numpy as np
@@ -18,10 +19,11 @@ _MAX_ENTRIES = 1_000_000  # a pickle of a few hundred bytes can pretend to hold 
 _MAX_DEPTH = 32
 
 
-def read(file: IO[bytes], *, name: str, is_prefixed: bool) -> dict[str, Array]:
+def read(file: IO[bytes] | mmap.mmap, *, name: str, is_prefixed: bool) -> dict[str, Array]:
     """The arrays of a pickle, read from where `file` stands.
 
     Args:
+        file: of a read-only map, arrays of a page and more stay views; of a file they are copied.
         name: of the array, if one is all there is, and of the items of a list ("name.0").
         is_prefixed: put `name` before the names in a dict, too.
 
@@ -88,7 +90,8 @@ def _is_number(value: object) -> bool:
 
 def _leaf(place: str, value: object) -> Array:
     if not isinstance(value, np.ndarray) and not _is_number(value) and not _is_numbers(value):
-        what = "None" if value is None else f"a {type(value).__name__.strip('_')}"
+        kind = bytes if isinstance(value, memoryview) else type(value)
+        what = "None" if value is None else f"a {kind.__name__.strip('_')}"
         raise ValueError(f"{place!r:.80} is {what}, not an array")
     array: Array = np.asarray(value)
     if array.dtype.kind == "O":

@@ -8,10 +8,11 @@ object fields makes numpy follow bytes of the file as pointers) gets anywhere.
 from __future__ import annotations
 
 import math
+import mmap
 import pickle
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, final
+from typing import IO, Any, ClassVar, final
 
 import numpy as np
 
@@ -21,10 +22,10 @@ from portalign.records import Array
 _DTYPE = re.compile(r"[<>|=]?([biufc][0-9]{1,2}|O[48]?)")
 _ML_DTYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
 _OPCODES = (
-    *("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP", "NONE", "NEWTRUE", "NEWFALSE"),
+    *("PROTO", "STOP", "MARK", "POP", "POP_MARK", "DUP", "NONE", "NEWTRUE", "NEWFALSE"),
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
-    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    "SHORT_BINBYTES",
     *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
     *("EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT"),
     *("GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"),
@@ -42,6 +43,10 @@ class Unpickler(pickle._Unpickler):
     Hashing a tuple nested a million deep overflows the C stack, and one memo index allocates 64 GB;
     here the memo is a dict, and names are checked before they are hashed. Of the opcodes only those
     that numpy's arrays and plain containers need are left.
+
+    Args:
+        file: an open file, or a read-only map, whose long byte strings then stay where they are:
+            what is rebuilt from them are views of the map.
     """
 
     stack: list[object]
@@ -50,6 +55,10 @@ class Unpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {
         code: _DISPATCH[code] for code in (getattr(pickle, name)[0] for name in _OPCODES)
     }
+
+    def __init__(self, file: IO[bytes] | mmap.mmap) -> None:
+        super().__init__(file)
+        self._map = file if isinstance(file, mmap.mmap) else None
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "ml_dtypes" and name in _ML_DTYPES:
@@ -79,14 +88,33 @@ class Unpickler(pickle._Unpickler):
         _check_names(self.stack[::2])
         _DISPATCH[pickle.SETITEMS[0]](self)
 
-    def _take_bytes(self) -> None:
-        """Instead of a bytearray, which would be allocated before a byte of it was seen."""
-        self.append(self.read(int.from_bytes(self.read(8), "little")))
+    def _skip_frame(self) -> None:
+        """A frame only says how much to read ahead, and may promise anything."""
+        self.read(8)
+
+    def _take_short(self) -> None:
+        self._take_bytes(int.from_bytes(self.read(4), "little"))
+
+    def _take_long(self) -> None:
+        """Also for a bytearray, which would be allocated before a byte of it was seen."""
+        self._take_bytes(int.from_bytes(self.read(8), "little"))
+
+    def _take_bytes(self, n_bytes: int) -> None:
+        if self._map is None or n_bytes < mmap.PAGESIZE:
+            self.append(self.read(n_bytes))
+            return
+        begin = self._map.tell()
+        piece = memoryview(self._map)[begin : begin + n_bytes]
+        self._map.seek(begin + piece.nbytes)
+        self.append(piece)
 
     dispatch[pickle.DICT[0]] = _check_dict
     dispatch[pickle.SETITEM[0]] = _check_item
     dispatch[pickle.SETITEMS[0]] = _check_items
-    dispatch[pickle.BYTEARRAY8[0]] = _take_bytes
+    dispatch[pickle.FRAME[0]] = _skip_frame
+    dispatch[pickle.BINBYTES[0]] = _take_short
+    dispatch[pickle.BINBYTES8[0]] = _take_long
+    dispatch[pickle.BYTEARRAY8[0]] = _take_long
 
 
 def _check_names(names: list[object]) -> None:
@@ -161,7 +189,7 @@ def _objects(shape: object, data: object) -> object:
 
 
 def _from_bytes(data: object, dtype: object, shape: object, *, is_fortran: bool) -> Array:
-    if not isinstance(data, bytes) or not isinstance(dtype, _Dtype):
+    if not isinstance(data, (bytes, memoryview)) or not isinstance(dtype, _Dtype):
         raise ValueError("an array isn't made of bytes and a dtype")
     if dtype.dtype.kind == "O":
         raise ValueError("objects are to be read from bytes")

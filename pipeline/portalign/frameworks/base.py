@@ -56,7 +56,7 @@ class Trainer(ABC):
     """An optimizer with its LR scheduler and its clipping: one training iteration in verbs.
 
     Order in one iteration: `reset`, forward and loss (by the stage), `backward`, `gradients`,
-    `clip`, `learning_rate`, `update`, `schedule`.
+    `learning_rate`, `update`, `schedule`.
     """
 
     @abstractmethod
@@ -75,19 +75,15 @@ class Trainer(ABC):
         """
 
     @abstractmethod
-    def clip(self) -> Clipping:
-        """Clip the gradients (torch), or tell what `update` will do (paddle clips inside it).
-
-        Where it only tells, it changes nothing that `update` uses.
-        """
-
-    @abstractmethod
     def learning_rate(self) -> float:
         """The first group's LR that the next `update` uses; reading changes nothing."""
 
     @abstractmethod
-    def update(self) -> None:
-        """One optimizer step."""
+    def update(self) -> Clipping:
+        """Clip as the port says and step the optimizer once; return what clipping really did.
+
+        Afterwards the gradients may be the clipped ones.
+        """
 
     @abstractmethod
     def schedule(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from portalign.frameworks.base import Replacements, Sink, Tensor
 from portalign.frameworks.leaves import replaced
+from portalign.frameworks.placing import Placed
 from portalign.records import Array, Kind
 
 LeafFinder = Callable[[object], Iterator[tuple[str, Tensor]]]
@@ -183,6 +184,7 @@ class Grafter:
         sink: takes each tensor as it arrives, before it is replaced.
         is_tensor: says what is one.
         put: the framework's way to give a tensor other values and keep it in the graph.
+        version: counts the changes in place of a tensor.
         wants_gradient: says whether a tensor will get a gradient; None switches gradients off.
     """
 
@@ -192,12 +194,14 @@ class Grafter:
         sink: Sink,
         is_tensor: Callable[[object], bool],
         put: Callable[[Tensor, Array], Tensor],
+        version: Callable[[Tensor], int],
         wants_gradient: Callable[[Tensor], bool] | None,
     ) -> None:
         self._replacements = replacements
         self._sink = sink
         self._is_tensor = is_tensor
         self._put = put
+        self._placed = Placed(put, version)
         self._wants_gradient = wants_gradient
         self._calls = CallCounter()
         self.hooks = GradientHooks()
@@ -222,7 +226,7 @@ class Grafter:
             name = f"{door}{slot or '0'}"
             self._sink(Kind.ACTIVATION, path, name, call, leaf, module_type)
             array = self._replacements(Kind.ACTIVATION, path, name, call)
-            passed: Tensor = leaf if array is None else self._put(leaf, array)
+            passed = leaf if array is None else self._placed.instead(leaf, array)
             if door == "out." and self._wants_gradient is not None and self._wants_gradient(passed):
                 self.hooks.hang(passed, self._on_gradient(path, name, call, module_type))
             return passed

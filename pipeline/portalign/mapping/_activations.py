@@ -6,6 +6,7 @@ with the reason: a pair that isn't one would show a difference that isn't there.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -149,16 +150,19 @@ def _judge_shapes(
 
 
 def _otherwise_held(ours: TensorRecord, theirs: TensorRecord) -> str:
-    """Why two tensors are the same thing held in two ways: no difference of values can be read off them."""
-    shapes = ours.array.shape, theirs.array.shape
-    kinds = {"f" if r.array.dtype.kind not in "biu" else r.array.dtype.kind for r in (ours, theirs)}
-    if ours.key.slot.startswith("in.") and len(kinds - {"u"}) > 1:
+    """Why two tensors hold the same thing in two ways, so that no values can be compared; else "".
+
+    A mask of bools against one of floats; positions held once against once for every row.
+    """
+    few, many = sorted((ours.array.shape, theirs.array.shape), key=math.prod)
+    if ours.key.slot.startswith("in.") and _family(ours) != _family(theirs):
         return f"one side passes {ours.dtype}, the other {theirs.dtype}"
-    shared = min(len(shape) for shape in shapes)
-    tails = [shape[len(shape) - shared :] for shape in shapes]
-    rest = [math.prod(shape) for shape in shapes]
-    same = next((n for n in range(shared + 1) if tails[0][n:] == tails[1][n:]), shared)
-    whole = math.prod(tails[0][same:])
-    if shapes[0] != shapes[1] and whole > 1 and min(rest) == whole:
-        return f"one side holds it once, the other for every row: {shapes[0]} and {shapes[1]}"
+    row = tuple(itertools.dropwhile(lambda n: n == 1, few))  # without leading ones
+    if row and few != many and many[len(many) - len(row) :] == row:
+        return f"one side holds it once, the other for every row: {list(few)} and {list(many)}"
     return ""
+
+
+def _family(record: TensorRecord) -> str:
+    """Bool, integer, or any float (bfloat16 is a kind of its own to numpy)."""
+    return {"b": "bool", "i": "integer", "u": "integer"}.get(record.array.dtype.kind, "float")

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Batch, Model, Tensor, Trainer
+from portalign.frameworks.base import Batch, Clipping, Model, Tensor, Trainer
 from portalign.records import Array, Kind, Precision, Structure, TensorKey
 from portalign.request import CaptureRequest
 from portalign.stages.calling import blame, call_model
@@ -76,10 +76,11 @@ def _train(
                 trainer.backward(loss)
         if iteration in kept:
             record_gradients(session, trainer, iteration, precision)
-        _record_numbers(session, trainer, iteration, precision)
+        rate = trainer.learning_rate()
         with blame("the optimizer", session.request):
-            trainer.update()
+            clipping = trainer.update()
             trainer.schedule()
+        _record_numbers(session, clipping, rate, iteration, precision)
         if iteration in kept:
             _record_state(session, model, iteration + 1, precision)
 
@@ -145,16 +146,14 @@ def record_gradients(
 
 
 def _record_numbers(
-    session: Session, trainer: Trainer, iteration: int, precision: Precision
+    session: Session, clipping: Clipping, rate: float, iteration: int, precision: Precision
 ) -> None:
-    clipping = trainer.clip()
-    # Computed from the gradients, so no better than they are; the learning rate is a double on its
-    # own.
+    # Norms come from the gradients and are no better than they; the learning rate is a double.
     dtype = np.float64 if precision is Precision.FLOAT64 else np.float32
     numbers = [
         (Kind.GRADIENT_NORM, "global", "norm", np.asarray(clipping.norm, dtype)),
         (Kind.GRADIENT_NORM, "global", "clip_coefficient", np.asarray(clipping.coefficient, dtype)),
-        (Kind.LR, "lr", "", np.asarray(trainer.learning_rate(), np.float64)),
+        (Kind.LR, "lr", "", np.asarray(rate, np.float64)),
     ]
     for kind, path, slot, array in numbers:
         key = TensorKey(kind, path, slot, 0, iteration, precision)

@@ -5,10 +5,14 @@ Twin of `pytorch.training`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, final
 
 import paddle
+from paddle.nn.clip import GradientClipBase
 
 from portalign.errors import CaptureError, PortalignError
 from portalign.frameworks.arguments import Group, resolve
@@ -89,58 +93,74 @@ class PaddleTrainer(Trainer):
             if not parameter.stop_gradient:
                 yield name, _dense(parameter)
 
-    def clip(self) -> Clipping:
-        gradients = {
-            id(p): grad
-            for p in self._model.parameters()
-            if not p.stop_gradient and (grad := _dense(p)) is not None
-        }
-        before = global_norm(map(_numpy, gradients.values()))
-        clips = [
-            (params, clip)
-            for params, clip in _clips(self._model, self._optimizer)
-            if clip is not None
-        ]
-        if not clips:
-            return clipping(before, before)
-        clipped = dict(gradients)
-        for parameters, clip in clips:
-            # Copies: paddle's clipping multiplies in place where it can.
-            pairs = [(p, gradients[id(p)].clone()) for p in parameters if id(p) in gradients]
-            clipped.update({id(p): grad for p, grad in _clip(clip, pairs)})
-        return clipping(before, global_norm(map(_numpy, clipped.values())))
-
     def learning_rate(self) -> float:
         return float(self._optimizer.get_lr())  # the scheduler's get_lr() would step its recurrence
 
-    def update(self) -> None:
-        self._optimizer.step()
+    def update(self) -> Clipping:
+        squares = {
+            id(p): global_norm([_numpy(grad)]) ** 2
+            for p in self._model.parameters()
+            if not p.stop_gradient and (grad := _dense(p)) is not None
+        }
+        before = math.sqrt(sum(squares.values()))
+        with _observed(self._optimizer, squares):
+            self._optimizer.step()
+        return clipping(before, math.sqrt(sum(squares.values())))
 
     def schedule(self) -> None:
         if self._scheduler is not None:
             self._scheduler.step()
 
 
-def _clips(
-    model: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
-) -> list[tuple[list[Any], Any]]:
-    """Parameters and the clip object `step` will put on them; each group is clipped by itself."""
-    groups = getattr(optimizer, "_param_groups", None) or model.parameters()
-    if isinstance(groups[0], dict):
-        return [(list(group["params"]), group.get("grad_clip")) for group in groups]
-    return [(list(groups), getattr(optimizer, "_grad_clip", None))]
+@contextmanager
+def _observed(optimizer: paddle.optimizer.Optimizer, squares: dict[int, float]) -> Iterator[None]:
+    """While open, what a clip object returns to the optimizer updates the squares of the norms.
+
+    Args:
+        squares: squared gradient norm by parameter id.
+    """
+    undo: list[Callable[[], None]] = []
+    if (clip := getattr(optimizer, "_grad_clip", None)) is not None:
+        optimizer._grad_clip = _Observer(clip, squares)
+        undo.append(partial(setattr, optimizer, "_grad_clip", clip))
+    for group in getattr(optimizer, "_param_groups", None) or []:
+        if isinstance(group, dict) and (clip := group.get("grad_clip")) is not None:
+            group["grad_clip"] = _Observer(clip, squares)
+            undo.append(partial(group.__setitem__, "grad_clip", clip))
+    try:
+        yield
+    finally:
+        for put_back in undo:
+            put_back()
+
+
+@final
+class _Observer(GradientClipBase):
+    """Stands in for a clip object for one step: lets it do its work and measures what came out."""
+
+    def __init__(self, clip: Any, squares: dict[int, float]) -> None:
+        super().__init__()
+        self._own = clip
+        self._squares = squares
+
+    def __call__(self, params_grads: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        clipped = _clip(self._own, params_grads)
+        for parameter, gradient in clipped:
+            if gradient is not None and id(parameter) in self._squares:
+                dense = _numpy(_as_dense(gradient, parameter))
+                self._squares[id(parameter)] = global_norm([dense]) ** 2
+        return clipped
 
 
 def _clip(clip: Any, pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     try:
-        with paddle.no_grad():
-            return list(clip(pairs))
+        return list(clip(pairs))
     except PortalignError:
         raise
     except Exception as err:
         raise CaptureError(
             f"gradient clip {type(clip).__name__} raised {type(err).__name__}: {err}",
-            why="portalign asks it what it does to the gradients before the optimizer steps",
+            why="the optimizer can't step without its clipped gradients",
             do="make it work on a list of (parameter, gradient), as paddle's own clips do",
         ) from err
 
@@ -148,7 +168,11 @@ def _clip(clip: Any, pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 def _dense(parameter: Any) -> paddle.Tensor | None:
     """The gradient; a row-sparse one (``Embedding(sparse=True)``) with its zero rows."""
     gradient = parameter.grad
-    if gradient is None or not gradient.is_selected_rows():
+    return None if gradient is None else _as_dense(gradient, parameter)
+
+
+def _as_dense(gradient: paddle.Tensor, parameter: Any) -> paddle.Tensor:
+    if not gradient.is_selected_rows():
         return gradient
     rows = paddle.to_tensor(gradient.rows(), dtype="int64")
     values = gradient._get_tensor_from_selected_rows()

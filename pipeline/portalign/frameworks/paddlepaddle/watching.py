@@ -25,7 +25,7 @@ def graft(
 ) -> AbstractContextManager[None]:
     """Send what arrives at every door to the sink and let the replacement pass, while open."""
     wants_gradient = _wants_gradient if gradients else None
-    return _hung(model, Grafter(replacements, sink, _is_tensor, _put, wants_gradient))
+    return _hung(model, Grafter(replacements, sink, _is_tensor, _put, _version, wants_gradient))
 
 
 def _hung(model: paddle.nn.Layer, keeper: Keeper) -> AbstractContextManager[None]:
@@ -40,6 +40,10 @@ def _doors(model: paddle.nn.Layer) -> Iterator[Door]:
 
 def _wants_gradient(tensor: paddle.Tensor) -> bool:
     return not tensor.stop_gradient
+
+
+def _version(tensor: paddle.Tensor) -> int:
+    return tensor.inplace_version
 
 
 def _is_tensor(value: object) -> bool:

@@ -119,7 +119,12 @@ class TorchTrainer(Trainer):
             if parameter.requires_grad:
                 yield name, parameter.grad
 
-    def clip(self) -> Clipping:
+    def update(self) -> Clipping:
+        found = self._clip_gradients()
+        self._optimizer.step()
+        return found
+
+    def _clip_gradients(self) -> Clipping:
         before = self._norm()
         if self._clip.norm is None and self._clip.value is None:
             return clipping(before, before)
@@ -134,9 +139,6 @@ class TorchTrainer(Trainer):
 
     def learning_rate(self) -> float:
         return float(self._optimizer.param_groups[0]["lr"])
-
-    def update(self) -> None:
-        self._optimizer.step()
 
     def schedule(self) -> None:
         if self._scheduler is not None:

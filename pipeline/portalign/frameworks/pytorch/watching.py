@@ -26,7 +26,7 @@ def graft(
 ) -> AbstractContextManager[None]:
     """Send what arrives at every door to the sink and let the replacement pass, while open."""
     wants_gradient = _wants_gradient if gradients else None
-    return _hung(model, Grafter(replacements, sink, _is_tensor, _put, wants_gradient))
+    return _hung(model, Grafter(replacements, sink, _is_tensor, _put, _version, wants_gradient))
 
 
 def _hung(model: torch.nn.Module, keeper: Keeper) -> AbstractContextManager[None]:
@@ -41,6 +41,10 @@ def _doors(model: torch.nn.Module) -> Iterator[Door]:
 
 def _wants_gradient(tensor: torch.Tensor) -> bool:
     return tensor.requires_grad
+
+
+def _version(tensor: torch.Tensor) -> int:
+    return tensor._version
 
 
 def _is_tensor(value: object) -> bool:

@@ -1,0 +1,86 @@
+"""Inputs that differ without effect are forgiven, others aren't; where gradients end is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from portalign.compare.absent import absent_gradients
+from portalign.compare.harmless import forgive, harmless_inputs
+from portalign.compare.pairs import compare
+from portalign.mapping.layouts import AS_IS
+from portalign.mapping.pair import Pair, Pairing
+from portalign.records import Kind, Role, TensorKey, TensorRecord
+from portalign.results import Comparison, Outcome, Unpaired
+
+Values = npt.NDArray[np.float64]
+ONE, TWO = np.ones(4), np.full(4, 2.0)
+NAN = np.full(4, np.nan)
+
+
+def _pair(
+    path: str, slot: str, order: int, sides: tuple[Values, Values], alias: int | None
+) -> Pair:
+    key = TensorKey(Kind.ACTIVATION, path, slot)
+    records = [TensorRecord(key, order, values, "float64", "", alias) for values in sides]
+    return Pair(records[0], records[1], AS_IS, "test", f"{path} {slot}")
+
+
+def _compared(pairs: list[Pair]) -> list[Comparison]:
+    return [
+        compare(p.reference.array, p.candidate.array, key=p.reference.key, label=p.label)
+        for p in pairs
+    ]
+
+
+def _outcomes(pairs: list[Pair]) -> list[Outcome]:
+    comparisons = _compared(pairs)
+    roots = harmless_inputs(pairs, comparisons)
+    return [one.outcome for one in forgive(pairs, comparisons, roots)]
+
+
+def test_an_input_without_effect_is_forgiven_wherever_the_same_tensor_goes() -> None:
+    pairs = [
+        _pair("a", "in.1", 0, (ONE, TWO), None),
+        _pair("a", "out.0", 1, (ONE, ONE), None),
+        _pair("b", "in.1", 2, (ONE, TWO), 0),
+        _pair("b", "out.0", 3, (ONE, TWO), None),
+    ]
+
+    assert _outcomes(pairs) == [Outcome.PASS, Outcome.PASS, Outcome.PASS, Outcome.FAIL]
+
+
+@pytest.mark.parametrize("returned", [(ONE, TWO), (NAN, NAN)], ids=["wrong", "undecided"])
+def test_an_input_is_not_forgiven_unless_the_output_passes(returned: tuple[Values, Values]) -> None:
+    pairs = [
+        _pair("a", "in.1", 0, (ONE, TWO), None),
+        _pair("a", "out.0", 1, returned, None),
+    ]
+
+    assert _outcomes(pairs)[0] is Outcome.FAIL
+
+
+def test_an_input_of_a_module_without_compared_outputs_is_not_forgiven() -> None:
+    assert _outcomes([_pair("a", "in.1", 0, (ONE, TWO), None)]) == [Outcome.FAIL]
+
+
+def test_gradients_end_at_the_last_module_that_lacks_one() -> None:
+    pairs = [_pair(path, "out.0", at, (ONE, ONE), None) for at, path in enumerate("ab")]
+    lacking = [Unpaired(Role.REFERENCE.value, _gradient(path), "", True) for path in "ab"]
+    consumers = {("a", "out.0", 0): ("b",), ("b", "out.0", 0): ("c",)}
+
+    found = absent_gradients(Pairing(tuple(pairs), tuple(lacking)), consumers)
+
+    assert found == {"b": "backward after b"}
+
+
+def test_a_gradient_that_stands_alone_on_both_sides_is_not_absent() -> None:
+    pairs = (_pair("a", "out.0", 0, (ONE, ONE), None),)
+    alone = tuple(Unpaired(role.value, _gradient("a"), "", True) for role in Role)
+
+    assert absent_gradients(Pairing(pairs, alone), {}) == {}
+
+
+def _gradient(path: str) -> TensorKey:
+    return TensorKey(Kind.GRADIENT, path, "out.0")
