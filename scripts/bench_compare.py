@@ -1,7 +1,10 @@
 """Measure `portalign compare` against reprod_log and against merely reading the files, in one run.
 
-Every measurement runs in a fresh process on one core with the files in the page cache; the best of
-some rounds counts, and the contestants take turns so that a busy machine slows all alike.
+Every measurement runs in a fresh process on one thread with the files in the page cache, imports
+apart; the best of some rounds counts, by wall and by processor time each, and the contestants take
+turns so that a busy machine slows all alike. "Merely read and summed" is the plain way: both files
+into one buffer, piece by piece, each piece summed by numpy. Summing the mapped files is printed
+too, but is no aim.
 
     python scripts/bench_compare.py            # 2 GB of float32 pairs
     python scripts/bench_compare.py --gb 0.25  # quick
@@ -10,6 +13,8 @@ some rounds counts, and the contestants take turns so that a busy machine slows 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import resource
@@ -37,7 +42,7 @@ def main() -> int:
     """Run all contestants and print their rates; 1 if an aim is missed."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--gb", type=float, default=2.0, help="size of all pairs together")
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--only", choices=sorted(CONTESTANTS), help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = options.parse_args()
@@ -50,8 +55,11 @@ def main() -> int:
         for _ in range(given.rounds):
             for name in CONTESTANTS:
                 result = _in_child(name, Path(folder))
-                if name not in best or result["seconds"] < best[name]["seconds"]:
-                    best[name] = result
+                known = best.setdefault(name, result)
+                best[name] = {
+                    key: (max if key == "peak" else min)(value, known[key])
+                    for key, value in result.items()
+                }
     return _report(best, n_bytes)
 
 
@@ -88,10 +96,10 @@ def _in_child(name: str, folder: Path) -> Result:
 
 
 def _timed(work: Callable[[], object]) -> Result:
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     work()
-    seconds = time.perf_counter() - start
-    return {"seconds": seconds, "peak": _peak_bytes()}
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+    return {"seconds": seconds, "cpu": cpu, "peak": _peak_bytes()}
 
 
 def _peak_bytes() -> float:
@@ -151,6 +159,22 @@ def _portalign_dumps(folder: Path) -> Result:
     )
 
 
+def _portalign_command(folder: Path) -> Result:
+    """The command itself, from its arguments to the printed report."""
+    from portalign.cli import main as portalign
+
+    def work() -> None:
+        dumps = [str(folder / f"{role}.npy") for role in ("reference", "candidate")]
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            try:
+                portalign(["compare", *dumps])
+            except SystemExit as end:
+                if end.code:
+                    raise RuntimeError(f"exit code {end.code}: {printed.getvalue()}") from end
+
+    return _timed(work)
+
+
 def _portalign_loaded(folder: Path) -> Result:
     """The same arrays already in memory: arithmetic alone."""
     sides = _loaded(folder)
@@ -192,6 +216,7 @@ CONTESTANTS: dict[str, Callable[[Path], Result]] = {
     "map and sum": _map_and_sum,
     "portalign compare, arrays": _portalign_arrays,
     "portalign compare, reprod_log dumps": _portalign_dumps,
+    "portalign compare, whole command": _portalign_command,
     "portalign, arithmetic alone": _portalign_loaded,
     "reprod_log, its dumps": _reprod_dumps,
     "reprod_log, arithmetic alone": _reprod_loaded,
@@ -199,27 +224,35 @@ CONTESTANTS: dict[str, Callable[[Path], Result]] = {
 
 
 def _report(best: dict[str, Result], n_bytes: int) -> int:
-    rate = {name: n_bytes / result["seconds"] / 1e9 for name, result in best.items()}
-    print(f"{n_bytes / 1e9:.2f} GB of float32 pairs, one core, files in the page cache")
-    for name, result in best.items():
-        print(f"  {name:36s} {rate[name]:6.2f} GB/s   peak {result['peak'] / 1e6:6.0f} MB")
-    ours, dumps = "portalign compare, arrays", "portalign compare, reprod_log dumps"
-    alone = "portalign, arithmetic alone"
+    rates = {
+        name: [n_bytes / result[key] / 1e9 for key in ("seconds", "cpu")]
+        for name, result in best.items()
+    }
+    print(f"{n_bytes / 1e9:.2f} GB of float32 pairs, one thread, files in the page cache")
+    print(f"  {'GB/s of':36s} {'wall':>6s} {'cpu':>6s}   peak MB")
+    for name, (wall, cpu) in rates.items():
+        print(f"  {name:36s} {wall:6.2f} {cpu:6.2f}   {best[name]['peak'] / 1e6:7.0f}")
+    arrays, dumps = "portalign compare, arrays", "portalign compare, reprod_log dumps"
+    command = "portalign compare, whole command"
     aims = [
-        ("over reprod_log on its dumps", dumps, "reprod_log, its dumps", AIM_REPROD),
-        ("over reprod_log's three, in memory", alone, "reprod_log, arithmetic alone", 0.0),
-        ("over reading and summing", ours, "read and sum", AIM_READ),
-        ("over mapping and summing", ours, "map and sum", 0.0),
-    ]
-    is_met = best[ours]["peak"] <= AIM_MEMORY
+        ("command over reprod_log, dumps", command, "reprod_log, its dumps", AIM_REPROD),
+        ("dumps over reprod_log", dumps, "reprod_log, its dumps", AIM_REPROD),
+        ("in memory over reprod_log's three", "portalign, arithmetic alone",
+         "reprod_log, arithmetic alone", 0.0),
+        ("arrays over reading and summing", arrays, "read and sum", AIM_READ),
+        ("dumps over reading and summing", dumps, "read and sum", AIM_READ),
+        ("arrays over mapping and summing", arrays, "map and sum", 0.0),
+    ]  # fmt: skip
+    print(f"  {'all statistics, ratio of':36s} {'wall':>6s} {'cpu':>6s}")
+    is_met = True
     for text, mine, other, aim in aims:
-        ratio = rate[mine] / rate[other]
-        is_met = is_met and ratio >= aim
-        print(f"  all statistics, {text:36s} {ratio:5.2f}x" + (f"   aim {aim:g}x" if aim else ""))
-    print(
-        f"  aims {'met' if is_met else 'MISSED'}; memory aim for {ours!r}: "
-        f"{AIM_MEMORY / 1e6:.0f} MB"
-    )
+        ratios = [a / b for a, b in zip(rates[mine], rates[other], strict=True)]
+        is_met = is_met and ratios[0] >= aim
+        print(f"  {text:36s} {ratios[0]:6.2f} {ratios[1]:6.2f}" + (f"   aim {aim:g}" * (aim > 0)))
+    peak = max(best[name]["peak"] for name in (arrays, dumps, command))
+    print(f"  peak memory {peak / 1e6:.0f} MB, aim below {AIM_MEMORY / 1e6:.0f} MB")
+    is_met = is_met and peak <= AIM_MEMORY
+    print(f"  aims {'met' if is_met else 'MISSED'} (by wall time)")
     return 0 if is_met else 1
 
 

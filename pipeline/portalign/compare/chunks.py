@@ -1,13 +1,14 @@
 """Cut a pair of arrays into cache-sized pieces: flat, contiguous, aligned and native-endian.
 
-Contiguous arrays are cut without a copy, any other layout is copied tile by tile. Pages of
-read-only memory maps are handed back behind the pass, so that comparing huge dumps keeps memory
-small.
+Contiguous arrays in memory are cut without a copy, long mapped ones are read from their file, and
+any other layout is copied tile by tile. Pages of read-only memory maps are handed back behind the
+pass, so that comparing huge dumps keeps memory small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import product
 from math import isqrt, prod
 from typing import NamedTuple, SupportsInt
@@ -15,8 +16,9 @@ from typing import NamedTuple, SupportsInt
 import numpy as np
 
 from portalign.records import Array
-from portalign.store.pages import release
+from portalign.store.pages import open_run, release
 
+RUN_BYTES = 2**20  # from here on a mapped array is read from its file, which costs an `open`
 RELEASE_BYTES = 16 * 2**20  # bytes of each side read before its mapped pages are handed back
 
 
@@ -53,22 +55,60 @@ def chunks(reference: Array, candidate: Array, *, n_elements: int) -> Iterator[C
     release(candidate)
 
 
+def pieces(array: Array, *, n_elements: int) -> Iterator[Array]:
+    """Walk through one array likewise, in no order that matters."""
+    axes = tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+    ordered = array.transpose(axes)
+    if not ordered.flags.c_contiguous:
+        yield from (chunk.reference for chunk in chunks(array, array, n_elements=n_elements))
+        return
+    side = _side(ordered.reshape(-1), n_elements)
+    try:
+        for start in range(0, array.size, n_elements):
+            yield side.cut(start, start + n_elements)
+    finally:
+        side.close()
+        release(array)
+
+
 def _flat(pair: tuple[Array, Array], axes: tuple[int, ...], n_elements: int) -> Iterator[Chunk]:
     shape = pair[0].shape
-    flat = tuple(array.reshape(-1) for array in pair)
-    buffers = tuple(_buffer(array, min(n_elements, array.size)) for array in flat)
-    for start in range(0, flat[0].size, n_elements):
+    sides = [_side(array.reshape(-1), n_elements) for array in pair]
+    with ExitStack() as ends:
+        for side in sides:
+            ends.callback(side.close)
+        for start in range(0, pair[0].size, n_elements):
 
-        def index(place: int, start: int = start) -> tuple[int, ...]:
-            return _restore(np.unravel_index(start + place, shape), axes)
+            def index(place: int, start: int = start) -> tuple[int, ...]:
+                return _restore(np.unravel_index(start + place, shape), axes)
 
-        pieces = [
-            array[start : start + n_elements]
-            if array.flags.aligned and array.dtype.isnative
-            else _copy(array[start : start + n_elements], buffer)
-            for array, buffer in zip(flat, buffers, strict=True)
-        ]
-        yield Chunk(pieces[0], pieces[1], index)
+            stop = start + n_elements
+            yield Chunk(sides[0].cut(start, stop), sides[1].cut(start, stop), index)
+
+
+class _Side(NamedTuple):
+    """One flat array: `cut` gives its next piece, from an element to before another."""
+
+    cut: Callable[[int, int], Array]
+    close: Callable[[], None] = lambda: None
+
+
+def _side(flat: Array, n_elements: int) -> _Side:
+    """As a view where that can be computed with and costs no page faults, else as a copy."""
+    is_native = flat.dtype.isnative
+    run = open_run(flat) if is_native and flat.nbytes >= RUN_BYTES else None
+    if run is None and is_native and flat.flags.aligned:
+        return _Side(lambda start, stop: flat[start:stop])
+    buffer = _buffer(flat, min(n_elements, flat.size))
+    if run is None:
+        return _Side(lambda start, stop: _copy(flat[start:stop], buffer))
+
+    def read(start: int, stop: int) -> Array:
+        piece = buffer[: min(stop, flat.size) - start]
+        run.read(piece)
+        return piece
+
+    return _Side(read, run.close)
 
 
 def _tiles(pair: tuple[Array, Array], axes: tuple[int, ...], n_elements: int) -> Iterator[Chunk]:

@@ -88,10 +88,10 @@ def origins(
         for path, text in absent_gradients(pairing, consumers).items()
         if path not in wrong
     }
-    glued = _glue_consumers(reference, consumers)
-    spoilt = {place for place, paths in glued.items() if wrong.intersection(paths)}
-    left = [one for one in grafted if (one.key.path, one.key.slot, one.key.call) not in spoilt]
-    backward = _backward_origins(left, wrong | absent.keys(), consumers, is_loss_wrong=bool(loss))
+    glued = _glue_consumers(reference, consumers, compared={one.key.path for one in forward})
+    spoilt = frozenset(place for place, paths in glued.items() if wrong.intersection(paths))
+    explained = spoilt | (_given_out(reference) if loss else frozenset())
+    backward = _backward_origins(grafted, wrong | absent.keys(), consumers, explained)
     return tuple(dict.fromkeys([*named.values(), *loss, *absent.values(), *backward]))
 
 
@@ -171,10 +171,12 @@ def _backward_origins(
     grafted: Sequence[Grafted],
     blamed: set[str],
     consumers: Mapping[tuple[str, str, int], tuple[str, ...]],
-    *,
-    is_loss_wrong: bool,
+    explained: frozenset[tuple[str, str, int]],
 ) -> Iterator[str]:
-    """Modules and glue whose backward is wrong although their forward is right."""
+    """Modules and glue whose backward is wrong although their forward is right.
+
+    A wrong loss explains the gradients of what the model gives out, under all of its names.
+    """
     gradients = [one for one in grafted if one.key.kind is Kind.GRADIENT and one.is_wrong]
     own: dict[str, str] = {}
     for one in gradients:
@@ -184,12 +186,12 @@ def _backward_origins(
     blamed = blamed | own.keys()
     for one in gradients:
         key = one.key
-        if not key.slot.startswith("out."):
+        place = (key.path, key.slot, key.call)
+        if not key.slot.startswith("out.") or place in explained:
             continue
-        used_by = consumers.get((key.path, key.slot, key.call), ())
+        used_by = consumers.get(place, ())
         if not key.path:
-            if not is_loss_wrong:
-                yield "backward of the loss"
+            yield "backward of the loss"
         elif not any(_is_near(path, blamed) for path in used_by):
             yield f"backward of {used_by[0]}" if len(used_by) == 1 else f"backward after {key.path}"
 
@@ -208,6 +210,17 @@ def _roots(trace: Trace) -> dict[TensorKey, int]:
     }
 
 
+def _given_out(trace: Trace) -> frozenset[tuple[str, str, int]]:
+    """(path, slot, call) of every output that is the very tensor the model returns."""
+    roots = {
+        key: root
+        for key, root in _roots(trace).items()
+        if key.kind is Kind.ACTIVATION and key.slot.startswith("out.")
+    }
+    returned = {root for key, root in roots.items() if not key.path}
+    return frozenset((k.path, k.slot, k.call) for k, root in roots.items() if root in returned)
+
+
 def _consumers(trace: Trace) -> dict[tuple[str, str, int], tuple[str, ...]]:
     """(path, slot, call) of an output -> paths of the modules that take that very tensor."""
     roots = _roots(trace)
@@ -223,13 +236,17 @@ def _consumers(trace: Trace) -> dict[tuple[str, str, int], tuple[str, ...]]:
 
 
 def _glue_consumers(
-    trace: Trace, consumers: Mapping[tuple[str, str, int], Sequence[str]]
+    trace: Trace, consumers: Mapping[tuple[str, str, int], Sequence[str]], *, compared: set[str]
 ) -> dict[tuple[str, str, int], tuple[str, ...]]:
     """Like `_consumers`, of the modules that an output reaches through code between modules.
 
     Which those are is not recorded. Taken for one: the next module that is fed by glue, where no
     module takes the output itself; else (a residual) any later one beside a module that takes it.
+    A module that the other side doesn't have is glue there, so what it feeds counts too.
     """
+    fed_by: dict[str, set[str]] = {}
+    for (path, _, _), takers in consumers.items():
+        fed_by.setdefault(path, set()).update(takers)
     roots = _roots(trace)
     made = {root for key, root in roots.items() if key.slot.startswith("out.")}
     fed = [
@@ -248,5 +265,6 @@ def _glue_consumers(
             later = [path for path in later if path.rpartition(".")[0] in beside]
         else:
             later = later[:1]
-        found[place] = tuple(later)
+        only_here = [path for path in consumers[place] if path not in compared]
+        found[place] = (*later, *(each for path in only_here for each in fed_by.get(path, ())))
     return found

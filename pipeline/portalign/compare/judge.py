@@ -189,9 +189,7 @@ def _rounding(
         ("candidate", own_candidate, own_reference),
         key=lambda side: side[1],
     )
-    times = (
-        f"{more / less:.3g} times" if less > 0 else "and the other side nothing, so far more than"
-    )
+    times = f"{more / less:.3g} times the other side's" if less > 0 else "the other side nothing"
     return Judgement(
         Verdict.PRECISION,
         Basis.TWINS,
@@ -200,7 +198,7 @@ def _rounding(
         used,
         f"The float64 twins agree to {twin.rel_frobenius:.2g}, but the native difference of "
         f"{native.rel_frobenius:.2g} is {used:.3g} times what rounding explains: the {loser} loses "
-        f"{more:.2g} against its own twin, {times} the other side's. {_worst(native)}",
+        f"{more:.2g} against its own twin, {times}. {_worst(native)}",
     )
 
 

@@ -109,38 +109,32 @@ def _finite(
     a: Numbers, b: Numbers, bits: Bits | None, is_same: bool, above: float, scratch: Numbers
 ) -> Part | None:
     """All numbers of finite chunks; None if something is not finite or may have overflowed."""
-    steps = _steps(bits, scratch) if bits is not None else None
-    max_reference = max(float(np.maximum.reduce(a)), -float(np.minimum.reduce(a)))
-    if is_same and steps == 0:
+    mask = scratch[-(a.size // 8 + 1) :].view(np.bool_)[: a.size]
+    near = _near(bits, scratch, mask) if bits is not None else None
+    max_reference = _largest(a)
+    if is_same and near == (0, 0):
         (squares_a,) = _sums((a, a))
         return None if not _is_safe(squares_a, a) else Part(
             a.size, 0.0, 0 if above < 0 else None, float(a[0]), float(b[0]),
             squares_reference=squares_a, squares_candidate=squares_a,
             max_abs_reference=max_reference, max_ulp=0.0,
         )  # fmt: skip
+    n_mismatched = near[1] if near and is_same else _count(np.not_equal(a, b, out=mask))
     d = np.subtract(a, b, out=scratch.view(a.dtype)[: a.size])
-    mask = scratch[-(a.size // 8 + 1) :].view(np.bool_)[: a.size]
     np.abs(d, out=d)
     squares_a, squares_b, squares_d, sum_abs = _sums((a, a), (b, b), (d, d), (d, None))
     if not (_is_safe(squares_a, a) and _is_safe(squares_b, b) and _is_safe(squares_d, d)):
         return None
-    place: int | None = int(d.argmax())
-    largest = float(d[place])
-    worst = (0.0, 0.0)
-    if largest > above:
-        worst = (float(a[place]), float(b[place]))
-    else:
-        place = None
-    if steps is not None and bits is not None and steps < 2**bits.mantissa:
-        ulp, n_flips = float(steps), 0
-    else:
-        ulp = _ulp(bits) if bits is not None else -1.0
-        n_flips = _sign_flips(a, b)
+    place = int(d.argmax())
+    is_worse = d.item(place) > above
+    worst = (float(a[place]), float(b[place])) if is_worse else (0.0, 0.0)
+    ulp, n_flips = float(near[0]) if near else -1.0, 0
+    if near is None:
+        ulp, n_flips = _ulp(bits) if bits is not None else -1.0, _sign_flips(a, b)
     return Part(
-        a.size, abs(worst[0] - worst[1]), place, worst[0], worst[1],
+        a.size, abs(worst[0] - worst[1]), place if is_worse else None, worst[0], worst[1],
         sum_abs, squares_d, squares_a, squares_b, max_reference, ulp,
-        n_mismatched=int(np.count_nonzero(np.not_equal(a, b, out=mask))),
-        n_sign_flips=n_flips, is_equal=False,
+        n_mismatched=n_mismatched, n_sign_flips=n_flips, is_equal=False,
     )  # fmt: skip
 
 
@@ -215,15 +209,27 @@ def _gap(a: Numbers, b: Numbers) -> Numbers:
     return np.where(a > b, ua - ub, ub - ua)
 
 
-def _steps(bits: Bits, scratch: Numbers) -> int:
-    """Greatest difference of the bit patterns, by wrapping subtraction.
+def _near(bits: Bits, scratch: Numbers, mask: Numbers) -> tuple[int, int] | None:
+    """Greatest ULP distance and number of differing patterns, by wrapping subtraction.
 
-    Below ``2**mantissa`` it is the greatest ULP distance and no pair has opposite signs: finite
-    values of opposite sign always lie at least that far apart, wrapped or not.
+    None if some pair may have opposite signs (zeros too) or be further apart than wrapping tells:
+    finite values of opposite sign always lie ``2**mantissa`` or more apart, wrapped or not.
     """
     out = scratch.view(bits.reference.dtype)[: bits.reference.size]
     steps = np.subtract(bits.reference, bits.candidate, out=out)
-    return max(int(steps.max()), -int(steps.min()))
+    greatest: int = _largest(steps)
+    if greatest >= 2**bits.mantissa:
+        return None
+    return greatest, _count(np.not_equal(steps, 0, out=mask)) if greatest else 0
+
+
+def _largest(array: Numbers) -> Any:
+    """Greatest magnitude, as a Python number; `argmax` starts faster than `maximum.reduce`."""
+    return max(array.item(array.argmax()), -array.item(array.argmin()))
+
+
+def _count(mask: Numbers) -> int:
+    return int(np.count_nonzero(mask))
 
 
 def _ulp(bits: Bits) -> float:

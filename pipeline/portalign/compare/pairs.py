@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from portalign.compare.judge import judge
 from portalign.compare.measure import measure
+from portalign.compare.norms import distance
 from portalign.compare.tolerance import for_dtypes
 from portalign.records import Array, TensorKey
 from portalign.results import (
@@ -111,9 +112,8 @@ def as_data(found: Comparison) -> Comparison:
 
 def _own(side: Array, lifted: Array) -> float | None:
     """Distance of a side to its twin; None where no finite number tells it."""
-    distance = measure(side, lifted)
-    is_told = math.isfinite(distance.norm_difference) and not distance.n_nonfinite_mismatched
-    return distance.norm_difference if is_told else None
+    found = distance(side, lifted)
+    return found if math.isfinite(found) else None
 
 
 def overall(

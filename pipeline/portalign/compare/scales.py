@@ -10,8 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import final
 
-import numpy as np
-
+from portalign.compare.norms import norm
 from portalign.compare.tolerance import typical_norm
 from portalign.mapping.pair import Pair
 from portalign.records import Kind
@@ -25,15 +24,14 @@ class Scales:
     """Typical norms of the reference's tensors, by group.
 
     Args:
-        pairs: everything that will be compared; read once, one tensor in memory at a time.
+        pairs: everything that will be compared; read once, in bounded memory.
     """
 
     def __init__(self, pairs: Iterable[Pair]) -> None:
         norms: dict[_Group, list[float]] = defaultdict(list)
         for pair in pairs:
             if _can_vanish(pair):
-                values = pair.reference.array.astype(np.float64, copy=False)
-                norms[_group(pair)].append(float(np.linalg.norm(values)))
+                norms[_group(pair)].append(norm(pair.reference.array))
         self._typical = {group: typical_norm(found) for group, found in norms.items()}
 
     def of(self, pair: Pair) -> float:

@@ -7,13 +7,12 @@ pickled goes through `portalign.foreign.pickled`; numpy itself never loads anyth
 from __future__ import annotations
 
 import math
-import mmap
 import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Literal
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from portalign.errors import InputError, TraceError
 from portalign.foreign import pickled
 from portalign.records import Array, Precision
 from portalign.store import layout, read_trace, shards
+from portalign.store.pages import map_file
 
 _Order = Literal["C", "F"]
 _MAX_DIMENSIONS = 32  # numpy 1.x can hold no more
@@ -124,7 +124,7 @@ def _npy(path: Path, *, is_prefixed: bool = False) -> dict[str, Array]:
     with path.open("rb") as file:
         shape, order, dtype = _npy_header(file)
         if dtype.kind == "O":
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = map_file(file)
             mapped.seek(file.tell())
             return pickled.read(mapped, name=path.stem, is_prefixed=is_prefixed)
         begin, n_bytes = file.tell(), math.prod(shape) * dtype.itemsize
@@ -134,8 +134,7 @@ def _npy(path: Path, *, is_prefixed: bool = False) -> dict[str, Array]:
                 f"{path.name} promises {n_bytes} bytes for shape {list(shape)}, "
                 f"{n_file - begin} are there"
             )
-        data = np.memmap(cast(str, file), np.uint8, mode="r")  # numpy's stub forgets open files
-    raw = data.view(np.ndarray)[begin : begin + n_bytes]
+        raw = np.frombuffer(map_file(file), np.uint8)[begin : begin + n_bytes]
     return {path.stem: raw.view(dtype).reshape(shape, order=order)}
 
 

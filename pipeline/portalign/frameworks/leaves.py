@@ -60,8 +60,9 @@ def _rebuilt(value: Any, children: Mapping[str, object]) -> Any:
             changed[key] = children[str(key)]
         return changed
     if isinstance(value, tuple):
+        kind: Any = type(value)
         is_named = hasattr(value, "_fields")  # torch's own (of torch.max) take one iterable
-        return type(value)(*children.values()) if is_named else type(value)(children.values())
+        return kind(*children.values()) if is_named else kind(children.values())
     changed = copy.copy(value)
     if isinstance(value, list):
         changed[:] = children.values()

@@ -44,7 +44,7 @@ class Placed:
         self._seen: dict[int, _Seen] = {}
 
     def instead(self, leaf: Tensor, array: Array) -> Tensor:
-        """The tensor with these values: the one from before if leaf, values and it are unchanged."""
+        """The tensor with these values; the one from before if nothing changed since."""
         seen = self._seen.get(id(leaf))
         if seen is not None and seen.leaf() is leaf and self._is_fresh(seen, leaf, array):
             return seen.passed()

@@ -7,6 +7,7 @@ grafting hook returns just that.
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,9 +20,8 @@ from portalign.frameworks.placing import Placed
 from portalign.records import Array, Kind
 
 LeafFinder = Callable[[object], Iterator[tuple[str, Tensor]]]
-
-
 Door = tuple[str, Any, str]  # path, module, module type
+_Place = tuple[str, str, int, str]  # path, slot, call, module type
 
 
 class Keeper(Protocol):
@@ -205,6 +205,7 @@ class Grafter:
         self._wants_gradient = wants_gradient
         self._calls = CallCounter()
         self.hooks = GradientHooks()
+        self._hung: dict[int, tuple[weakref.ref[Any], list[_Place]]] = {}
 
     def enter(
         self, path: str, module_type: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -228,17 +229,30 @@ class Grafter:
             array = self._replacements(Kind.ACTIVATION, path, name, call)
             passed = leaf if array is None else self._placed.instead(leaf, array)
             if door == "out." and self._wants_gradient is not None and self._wants_gradient(passed):
-                self.hooks.hang(passed, self._on_gradient(path, name, call, module_type))
+                self._hang(passed, (path, name, call, module_type))
             return passed
 
         return replaced(value, replace)
 
-    def _on_gradient(
-        self, path: str, slot: str, call: int, module_type: str
-    ) -> Callable[[Tensor], Tensor | None]:
-        def hook(gradient: Tensor) -> Tensor | None:
-            self._sink(Kind.GRADIENT, path, slot, call, gradient, module_type)
-            array = self._replacements(Kind.GRADIENT, path, slot, call)
-            return None if array is None else self._put(gradient, array)
+    def _hang(self, passed: Tensor, place: _Place) -> None:
+        """Let the gradient of a tensor arrive at all of its places, the outermost module's first.
 
-        return hook
+        The outer ones pass on what an inner one returned: to that one the replacement arrives.
+        """
+        known = self._hung.get(id(passed))
+        if known is not None and known[0]() is passed:
+            known[1].append(place)
+            return
+        places = [place]
+        self._hung[id(passed)] = (weakref.ref(passed), places)
+
+        def hook(gradient: Tensor) -> Tensor | None:
+            new = None
+            for path, slot, call, module_type in reversed(places):
+                arrived = gradient if new is None else new
+                self._sink(Kind.GRADIENT, path, slot, call, arrived, module_type)
+                array = self._replacements(Kind.GRADIENT, path, slot, call)
+                new = new if array is None else self._put(gradient, array)
+            return new
+
+        self.hooks.hang(passed, hook)

@@ -14,12 +14,13 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 
 from portalign.records import Array
 from portalign.store import plain
+from portalign.store.pages import map_file
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors format itself
 _MAX_DIMENSIONS = 32  # numpy 1.x can hold no more
@@ -134,8 +135,7 @@ def map_shard(path: Path) -> dict[str, Array]:
         except ValueError as err:
             raise ShardError(f"{path.name} has a broken header: {err}") from err
         _check_extent(path.name, entries, n_data=n_file - 8 - n_header)
-        data = np.memmap(cast(str, file), dtype=np.uint8, mode="r")  # numpy's stub forgets files
-    bytes_of = data.view(np.ndarray)[8 + n_header :]
+        bytes_of = np.frombuffer(map_file(file), np.uint8)[8 + n_header :]
     return {
         name: bytes_of[begin:end].view(dtype).reshape(shape)
         for name, dtype, shape, begin, end in entries

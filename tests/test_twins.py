@@ -1,0 +1,186 @@
+"""What float64 twins show: right ports agree, bugs do not, lost precision is told apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from batch import Case, Result, run_all
+from portalign.compare.tolerance import typical_norm
+from portalign.records import Kind, Step
+from portalign.results import Basis, Comparison, Outcome, Verdict
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.faults]
+
+PADDLE = "candidate={framework: paddle, build: paddle_side.py:build}"
+SHIPPED = "../../pipeline/portalign/ports"
+# What the published rate and ten iterations do to the planted BERT, as the shipped port asks it.
+AS_SHIPPED = (
+    "iterations=10",
+    "optimizer.lr=3.0e-5",
+    "lr_scheduler={name: linear_warmup, warmup: 100, total: 4000}",
+)
+# Right ports: 1.1e-14 at most over all of bert and resnet (torch 2.13, paddle 3.3.1).
+TWINS = 1e-12
+BF16 = ("paddle", "torch")
+
+
+def _low(mistake: str, *more: str, dtype: str = "float32") -> Case:
+    settings = (f"settings.mistake={mistake}", f"settings.dtype={dtype}")
+    return Case(Step.FORWARD, (*settings, *more), port="../low")
+
+
+CASES = {
+    **{
+        f"{p} {s.value}": Case(s, port=f"{SHIPPED}/{p}")
+        for p in ("bert", "resnet")
+        for s in (Step.FORWARD, Step.BACKWARD)
+    },
+    "gelu": Case(Step.BACKWARD, ("settings.mistake=tanh_gelu", *AS_SHIPPED)),
+    "bf16 torch": _low("rewrite", dtype="bfloat16"),
+    "bf16 paddle": _low("none", PADDLE, dtype="bfloat16"),
+    "bf16 torch eps": _low("eps", dtype="bfloat16"),
+    "bf16 paddle eps": _low("eps", PADDLE, dtype="bfloat16"),
+    "left behind": _low("numpy"),
+    "left behind, wrong": _low("scores"),
+    "lifted": _low("none"),
+    "half torch": _low("half"),
+    "half paddle": _low("half", PADDLE),
+    "rewrite": _low("rewrite"),
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    return run_all(CASES, tmp_path_factory.mktemp("twins"))
+
+
+@pytest.mark.parametrize("step", ["forward", "backward"])
+@pytest.mark.parametrize("port", ["bert", "resnet"])
+def test_twins_of_a_right_port_agree_in_every_tensor_and_gradient(
+    results: dict[str, Result], port: str, step: str
+) -> None:
+    report = results[f"{port} {step}"].report
+    lifted = [c for c in report.comparisons if c.twin and c.twin.dtype_reference == "float64"]
+
+    assert report.outcome is Outcome.PASS
+    needed = {Kind.OUTPUT} if step == "forward" else {Kind.LOSS, Kind.GRADIENT, Kind.PARAMETER}
+    assert {Kind.ACTIVATION, *needed} <= {c.key.kind for c in lifted}
+    off = [(c.label, _distance(c, lifted)) for c in lifted if not _distance(c, lifted) <= TWINS]
+    assert off == []
+
+
+def _distance(one: Comparison, others: list[Comparison]) -> float:
+    """Of the twins, relative to their size; of what is zero in theory, to tensors like it."""
+    assert one.twin is not None
+    alike = [
+        c.twin.norm_reference
+        for c in others
+        if c.twin
+        and (c.key.kind, c.key.iteration) == (one.key.kind, one.key.iteration)
+        and c.twin.n_elements == one.twin.n_elements
+    ]
+    size = max(one.twin.norm_reference, typical_norm(alike))
+    return one.twin.norm_difference / size if size else one.twin.norm_difference
+
+
+@pytest.mark.parametrize(("port", "layer"), [("bert", "LayerNorm"), ("resnet", "BatchNorm2d")])
+def test_the_constant_that_was_rounded_alike_is_named(
+    results: dict[str, Result], port: str, layer: str
+) -> None:
+    notes = results[f"{port} backward"].report.notes
+
+    assert any(f"{layer}.eps" in note and "rounded through float32" in note for note in notes)
+
+
+def test_a_tanh_gelu_fails_backward_though_ten_losses_agree(results: dict[str, Result]) -> None:
+    result = results["gelu"]
+    losses = [c for c in result.report.comparisons if c.key.kind is Kind.LOSS]
+
+    assert len(losses) == 10
+    assert max(c.native.max_abs for c in losses) < 1e-5
+    assert result.exit_code == 1
+    assert result.report.divergence.origins == (
+        "glue before bert.encoder.layer.1.output.dense in.0, after "
+        "bert.encoder.layer.1.intermediate.dense",
+    )
+
+
+@pytest.mark.parametrize("side", BF16)
+def test_bfloat16_twins_start_from_the_rounded_weights(
+    results: dict[str, Result], side: str
+) -> None:
+    report = results[f"bf16 {side}"].report
+    weights = [c for c in report.comparisons if c.key.kind is Kind.PARAMETER]
+    (logits,) = [c for c in report.comparisons if c.label == "output logits"]
+
+    assert report.outcome is Outcome.PASS
+    assert {c.native.dtype_candidate for c in weights} == {"bfloat16"}
+    assert logits.native.dtype_reference == "bfloat16"
+    assert logits.twin is not None
+    assert logits.twin.rel_frobenius <= TWINS  # unrounded weights would leave 1e-3
+    assert Verdict.ROUNDING in {c.verdict for c in report.comparisons}
+
+
+@pytest.mark.parametrize("side", BF16)
+def test_a_bug_in_bfloat16_is_divergent(results: dict[str, Result], side: str) -> None:
+    result = results[f"bf16 {side} eps"]
+    failed = [c for c in result.report.comparisons if c.outcome is Outcome.FAIL]
+
+    assert result.begins_at == ("norm out.0",)
+    assert {c.verdict for c in failed} == {Verdict.DIVERGENT}
+    assert {c.basis for c in failed} == {Basis.TWINS}
+
+
+def test_a_tensor_that_a_twin_left_in_float32_is_listed_and_judged_by_tolerance(
+    results: dict[str, Result],
+) -> None:
+    report = results["left behind"].report
+    (scores,) = [c for c in report.comparisons if c.label == "output scores"]
+
+    assert report.outcome is Outcome.PASS
+    assert (scores.verdict, scores.basis) == (Verdict.CLOSE, Basis.TOLERANCE)
+    assert "The float64 twin stayed behind (float64 against float32)" in scores.reason
+    assert (
+        "2 tensors stayed in float32 in the candidate's twin, so a tolerance judged: "
+        "(root) out.scores, output scores"
+    ) in report.notes
+
+
+def test_a_tensor_left_in_float32_can_still_fail(results: dict[str, Result]) -> None:
+    result = results["left behind, wrong"]
+    (scores,) = [c for c in result.report.comparisons if c.label == "output scores"]
+
+    assert result.exit_code == 1
+    assert (scores.verdict, scores.basis) == (Verdict.DIVERGENT, Basis.TOLERANCE)
+
+
+def test_a_twin_that_was_lifted_whole_has_no_such_note(results: dict[str, Result]) -> None:
+    report = results["lifted"].report
+
+    assert report.outcome is Outcome.PASS
+    assert not any("stayed in" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("side", "first"), [("torch", "first out.0"), ("paddle", "first in.0")])
+def test_float16_inside_a_float32_model_is_lost_precision(
+    results: dict[str, Result], side: str, first: str
+) -> None:
+    result = results[f"half {side}"]
+    failed = [c for c in result.report.comparisons if c.outcome is Outcome.FAIL]
+
+    assert result.exit_code == 1
+    assert {c.verdict for c in failed} == {Verdict.PRECISION}
+    assert "pairs lose precision on one side only; begins at " in result.report.headline
+    assert first in result.begins_at[0]
+    assert "the candidate loses" in failed[0].reason
+    assert "against its own twin" in failed[0].reason
+    assert failed[0].own_candidate is not None
+    assert failed[0].own_candidate > 100 * (failed[0].own_reference or 0.0)
+
+
+def test_another_order_of_sums_is_rounding(results: dict[str, Result]) -> None:
+    """The twin of the test above."""
+    report = results["rewrite"].report
+
+    assert report.outcome is Outcome.PASS
+    assert Verdict.ROUNDING in {c.verdict for c in report.comparisons}
