@@ -102,7 +102,8 @@ def test_lifting_ends_with_its_block(name: str) -> None:
 
     assert framework.numpy(x).dtype == np.float32
     assert framework.numpy(library.ones([2])).dtype == np.float32
-    assert framework.numpy(library.zeros([2], dtype="float32" if name == "paddle" else library.float32)).dtype == np.float32
+    single = library.float32
+    assert framework.numpy(library.zeros([2], dtype=single)).dtype == np.float32
 
 
 def test_the_rounded_constant_is_named() -> None:

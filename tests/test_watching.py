@@ -1,4 +1,4 @@
-"""Watching must not change the run, and must see everything: both frameworks, the same questions."""
+"""Watching must not change the run, and must see everything: the same questions to both."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _base(name: str) -> Any:
 
 
 def _small_model(name: str) -> Any:
-    """A model with repeated calls of one module, nested outputs, an in-place op and a tied weight."""
+    """Repeated calls of one module, nested outputs, an in-place op and a tied weight."""
     library = _library(name)
     relu_in_place = library.relu_ if name == "torch" else library.nn.functional.relu_
 

@@ -114,7 +114,7 @@ def _write(port: Port, conclusion: Conclusion, folder: Path) -> StepReport:
 
 
 def _reprod_log_python(port: Port) -> str:
-    """The interpreter that most likely has reprod_log, which imports paddle: a paddle side's own."""
+    """The interpreter that most likely has reprod_log (it imports paddle): a paddle side's own."""
     for role in (Role.CANDIDATE, Role.REFERENCE):
         if port.side(role).framework == "paddle" and (named := port.interpreter(role)):
             return named

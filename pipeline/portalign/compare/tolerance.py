@@ -29,9 +29,10 @@ ROUNDING_RATIO = 4.0
 # exactly). Then rounding is bounded by one rounding of the input and one of the result on each
 # side.
 FLOOR_EPS = 4.0
-# A single number (a loss, a norm, a clip coefficient) has no statistics: one side's own distance is small
-# by luck as often as not. It is a reduction over n elements, and summing pairwise loses up to log2(n) roundings:
-# 27 for the 1.1e8 weights of a BERT base. Seen: 5.6 for a clip coefficient of faithful sides.
+# A single number (a loss, a norm, a clip coefficient) has no statistics: one side's own distance is
+# small by luck as often as not. It is a reduction over n elements, and summing pairwise loses up to
+# log2(n) roundings: 27 for the 1.1e8 weights of a BERT base. Seen: 5.6 for a clip coefficient of
+# faithful sides.
 SCALAR_EPS = 32.0
 
 # Relative Frobenius norm without twins. Across frameworks float32 activations of faithful ports
