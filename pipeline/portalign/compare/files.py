@@ -5,6 +5,7 @@ Reading is `portalign.foreign`'s; there are no float64 twins here, so a toleranc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from portalign.compare.pairs import compare
@@ -31,10 +32,13 @@ def compare_files(
     Raises:
         InputError: a file can't be read.
 
-    Shapes must be equal, with one exception: a scalar that the other side holds as ``(1,)``, as
-    older frameworks write a loss, is compared as a scalar.
+    Two bare ``.npy`` arrays pair whatever their files are called. Shapes must be equal, with one
+    exception: a scalar that the other side holds as ``(1,)``, as older frameworks write a loss, is
+    compared as a scalar.
     """
     arrays = [read_arrays(path) for path in (reference, candidate)]
+    if all(_is_bare(path, side) for path, side in zip((reference, candidate), arrays, strict=True)):
+        arrays[1] = {reference.stem: arrays[1][candidate.stem]}
     keys = [{name: TensorKey(Kind.OUTPUT, name) for name in side} for side in arrays]
     comparisons = []
     for order, (name, array) in enumerate(arrays[0].items()):
@@ -57,6 +61,11 @@ def compare_files(
         if name not in others
     ]
     return tuple(comparisons), tuple(unpaired)
+
+
+def _is_bare(path: Path, arrays: Mapping[str, Array]) -> bool:
+    """One array without a name of its own: it is called after its file."""
+    return path.suffix == ".npy" and list(arrays) == [path.stem]
 
 
 def _as_scalar_like(reference: Array, candidate: Array) -> Array:

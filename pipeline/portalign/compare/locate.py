@@ -51,8 +51,8 @@ def locate(comparisons: Iterable[Comparison]) -> Divergence:
     - Any other value (loss, clipping, optimizer state, updated weights) is an origin if all links
       before it pass. When something is trained, whatever fails in an earlier iteration is before
       it; batches that are only run forward don't feed each other.
-    - A metric comes after all batches: of a side's own predictions it inherits from any of them that
-      fails; of given predictions (shared ones, crafted ones) it is an origin by itself.
+    - A metric comes after all batches: of a side's own predictions it inherits from any of them
+      that fails; of given predictions (shared ones, crafted ones) it is an origin by itself.
 
     Pairs that could not be decided are in no list; with no failing pair all lists are empty.
     """
