@@ -83,8 +83,8 @@ def test_a_request_holds_what_one_side_needs(folder: Path) -> None:
     )
     assert asked.loss == Spec(function=f"{folder / 'own.py'}:paddle_loss")
     assert asked.metrics[1:] == (
-        Spec(name="f1", args={"average": "macro"}),
-        Spec(function=f"{folder / 'own.py'}:metric"),
+        Spec(name="f1", args={"average": "macro"}, label="f1_averagemacro"),
+        Spec(function=f"{folder / 'own.py'}:metric", label="metric"),
     )
     assert (asked.framework, asked.other_framework, asked.device) == ("paddle", "torch", "cuda:0")
     assert asked.weights == {

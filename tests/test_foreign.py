@@ -150,6 +150,26 @@ def test_an_npz_is_read_with_pickled_members(tmp_path: Path, save: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_of_an_npz_stay_in_the_file_unless_compressed(tmp_path: Path, save: Any) -> None:
+    content = {"a": np.arange(50_000.0), "b": BASE.T, "c" * 100: BASE.astype(">i2")}
+    save(tmp_path / "x.npz", **content)
+
+    read = read_arrays(tmp_path / "x.npz")
+
+    assert_same(read, content)
+    assert {is_mapped(array) for array in read.values()} == {save is np.savez}
+
+
+def test_a_byte_changed_in_a_mapped_npz_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.full(50_000, 7.0))
+    data = bytearray((tmp_path / "x.npz").read_bytes())
+    data[200_000] ^= 1
+    (tmp_path / "x.npz").write_bytes(data)
+
+    assert "CRC" in refusal(tmp_path / "x.npz").found
+
+
 def test_safetensors_are_read_with_the_types_numpy_lacks_and_through_links(tmp_path: Path) -> None:
     arrays = {"a": BASE, "b": BASE.astype(ml_dtypes.bfloat16), "c": np.array(True)}
     save_file(arrays, tmp_path / "blob")

@@ -72,6 +72,38 @@ def test_float32_sums_stay_exact_over_many_elements() -> None:
     assert found.mean_abs == pytest.approx(d.mean(), rel=1e-7)
 
 
+@pytest.mark.parametrize("relative", [1e-7, 2.5e-7, 1e-6, 1e-4], ids=str)
+@pytest.mark.parametrize("values", ["normal", "constant"])
+def test_norms_of_close_sides_keep_their_accuracy(values, relative) -> None:
+    rng = np.random.default_rng(0)
+    reference = np.full(300_000, 1.1, np.float32)
+    if values == "normal":
+        reference = rng.standard_normal(300_000).astype(np.float32)
+    candidate = (reference * (1 + relative)).astype(np.float32)  # all errors along the reference
+
+    found = measure(reference, candidate)
+
+    a, b = reference.astype(np.float64), candidate.astype(np.float64)
+    # 1e-6 is what the docstring promises of sums in float32
+    assert found.norm_reference == pytest.approx(np.linalg.norm(a), rel=1e-6)
+    assert found.norm_candidate == pytest.approx(np.linalg.norm(b), rel=1e-6)
+    assert found.norm_difference == pytest.approx(np.linalg.norm(a - b), rel=1e-6)
+    # the sides are parallel; an error of 1e-6 in a norm weighs as much as they differ
+    assert found.cosine == pytest.approx(1.0, abs=1e-6 * relative)
+
+
+def test_close_sides_with_opposite_zeros_and_one_flip_are_counted_all_the_same() -> None:
+    reference = np.ones(5000, np.float32)
+    reference[[7, 9, 11]] = 0.0, -1e-12, 3.0
+    candidate = reference.copy()
+    candidate[[7, 9, 11]] = -0.0, 1e-12, np.nextafter(np.float32(3), np.float32(4))
+
+    found = measure(reference, candidate)
+
+    assert (found.n_mismatched, found.n_sign_flips, found.worst_index) == (2, 1, (11,))
+    assert not found.is_bitwise_equal
+
+
 LAYOUTS = {
     "transposed": lambda a: np.ascontiguousarray(a.T).T,
     "every second": lambda a: np.repeat(a, 2, axis=0)[::2],

@@ -187,7 +187,8 @@ def test_the_format_of_schema_1_is_these_bytes(tmp_path: Path) -> None:
         "info": {
             "role": "reference", "framework": "torch", "framework_version": "2", "python": "3",
             "device": "cpu", "mode": "eval", "seed": 0, "threads": 1, "source": "s",
-            "source_sha256": "h", "weights_sha256": "", "inputs_sha256": "", "flags": {},
+            "source_sha256": "h", "model_sha256": "", "weights_sha256": "", "inputs_sha256": "",
+            "flags": {},
             "lifted": [], "structure": None, "notes": [], "seconds": {}, "peak_memory_bytes": 0,
         },
         "skipped": [

@@ -95,10 +95,10 @@ class Entry(BaseModel):
             return None
         args = {**self.args, **self.overrides.get(role.value, {})}
         name = "" if function else self.name
-        return Spec(name=name, function=function, args=args, label=self.label())
+        return Spec(name=name, function=function, args=args)
 
     def label(self) -> str:
-        """How results name this entry, the same on both sides: its name, or its function's, and its
+        """How results name a metric, the same on both sides: its name, or its function's, and its
         arguments.
 
         >>> Entry.model_validate({"name": "accuracy", "k": 5}).label()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -169,7 +170,11 @@ class Port(Part):
             loss=self._spec(self.loss, role),
             optimizer=self._spec(self.optimizer, role),
             lr_scheduler=self._spec(self.lr_scheduler, role),
-            metrics=tuple(spec for metric in self.metrics if (spec := self._spec(metric, role))),
+            metrics=tuple(
+                replace(spec, label=metric.label())
+                for metric in self.metrics
+                if (spec := self._spec(metric, role))
+            ),
             weights=self.weights.model_dump(mode="json"),
             iterations=self.iterations,
             record_iterations=self._record_iterations(),

@@ -20,7 +20,7 @@ from portalign.errors import InputError, TraceError
 from portalign.foreign import pickled
 from portalign.records import Array, Precision
 from portalign.store import layout, read_trace, shards
-from portalign.store.pages import map_file
+from portalign.store.pages import FileMap, map_file
 
 _Order = Literal["C", "F"]
 _MAX_DIMENSIONS = 32  # numpy 1.x can hold no more
@@ -54,7 +54,8 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
     Returns:
         Read-only arrays of numeric dtypes, 0-d and empty ones included, in the order of the file;
-        memory-mapped except what was zipped, or pickled before protocol 3. NaN is passed on.
+        memory-mapped except what was compressed, pickled in a zip, or pickled before protocol 3.
+        NaN is passed on.
 
     Raises:
         InputError: it isn't there, holds no arrays, is none of these, is damaged, or holds a pickle
@@ -139,13 +140,18 @@ def _npy(path: Path, *, is_prefixed: bool = False) -> dict[str, Array]:
 
 
 def _npz(path: Path) -> dict[str, Array]:
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        mapped = map_file(file)
         return _unique(
-            item for member in archive.infolist() for item in _npz_member(archive, member).items()
+            item
+            for member in archive.infolist()
+            for item in _npz_member(archive, member, mapped).items()
         )
 
 
-def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> dict[str, Array]:
+def _npz_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, mapped: FileMap
+) -> dict[str, Array]:
     if not member.filename.endswith(".npy"):
         raise ValueError(f"its member {member.filename!r:.80} is no array")
     name = member.filename.removesuffix(".npy")
@@ -154,14 +160,31 @@ def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> dict[str, 
         if dtype.kind == "O":
             return pickled.read(file, name=name, is_prefixed=True)
         n_bytes = math.prod(shape) * dtype.itemsize
-        # never ask for more than the archive says is there
-        data = file.read(n_bytes) if n_bytes <= member.file_size else b""
+        data = _npz_data(file, member, mapped, n_bytes=n_bytes)
     if len(data) != n_bytes:
         raise ValueError(
             f"its member {name!r:.80} promises {n_bytes} bytes for shape {list(shape)}, "
             f"{member.file_size} are there, header included"
         )
     return {name: np.frombuffer(data, np.uint8).view(dtype).reshape(shape, order=order)}
+
+
+def _npz_data(
+    file: IO[bytes], member: zipfile.ZipInfo, mapped: FileMap, *, n_bytes: int
+) -> bytes | memoryview:
+    """At most the next `n_bytes` of a member, where they stand in the archive unless compressed."""
+    if n_bytes > member.file_size:  # never ask for more than the archive says is there
+        return b""
+    if member.compress_type != zipfile.ZIP_STORED:
+        return file.read(n_bytes)
+    skipped = file.tell()
+    while file.read(2**20):  # to the end, so that zipfile checks the sum of the bytes
+        pass
+    n_bytes = min(n_bytes, file.tell() - skipped)
+    sizes = mapped[member.header_offset + 26 : member.header_offset + 30]  # of name and extra field
+    begin = member.header_offset + 30 + int.from_bytes(sizes[:2], "little") + skipped
+    begin += int.from_bytes(sizes[2:], "little")
+    return memoryview(mapped)[begin : begin + n_bytes]
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], _Order, np.dtype[np.generic]]:
