@@ -5,7 +5,7 @@ Prints time and peak memory as multiples of the bare run, measured in the same r
 threads, and the bytes on disk. The bare run builds the same models on the same batches and does the
 same forward or training, without hooks, copies or comparison. Imports are taken out of both.
 
-    python scripts/bench_steps.py [--set settings.size=base] [--port bert]
+    python scripts/bench_steps.py [--set settings.size=base] [--port bert] [--step forward]
 """
 
 from __future__ import annotations
@@ -124,13 +124,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", default="bert")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--step", action="append", choices=[step.value for step in STEPS])
     parser.add_argument("--bare", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.bare:
         print(json.dumps(bare(CaptureRequest.from_json(Path(arguments.bare).read_text()))))
         return
     overrides = arguments.overrides or ["settings.size=base"]
-    for step in STEPS:
+    for step in [step for step in STEPS if not arguments.step or step.value in arguments.step]:
         for twin in ("off", "on"):
             print(
                 measure(load_port(arguments.port, [*overrides, f"twin={twin}"]), step), flush=True

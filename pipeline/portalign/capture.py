@@ -8,12 +8,15 @@ safetensors only.
 from __future__ import annotations
 
 import json
+import random
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+import numpy as np
 
 from portalign import frameworks
 from portalign.errors import CaptureError, ErrorFacts, PortalignError
@@ -37,6 +40,8 @@ _STAGES: dict[Step, Callable[[Session], Model | None]] = {
 def run_side(request: CaptureRequest) -> None:
     """Run one side of one step and finish its trace."""
     start = time.perf_counter()
+    random.seed(request.seed)
+    np.random.seed(request.seed)  # noqa: NPY002 - porters' data code draws from the global one
     framework = frameworks.load(request.framework)
     flags = framework.prepare(seed=request.seed, threads=request.threads, device=request.device)
     writer = TraceWriter(request.side_folder())

@@ -131,6 +131,7 @@ def _environment(threads: int, base: Mapping[str, str]) -> dict[str, str]:
         **base,
         "PYTHONPATH": os.pathsep.join(paths),
         "TOKENIZERS_PARALLELISM": "false",
+        "NVIDIA_TF32_OVERRIDE": "0",  # paddle has no switch of its own; torch's is set as well
         "HF_HUB_OFFLINE": base.get("HF_HUB_OFFLINE", "1"),
     }
     if threads:

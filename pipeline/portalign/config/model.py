@@ -51,7 +51,9 @@ class Port(Part):
     tolerance: Tolerance = Tolerance()
     mode: Literal["eval", "train"] = "eval"
     seed: int = Field(0, ge=0)
-    threads: int = Field(0, ge=0, description="Threads of each side; 0 leaves the framework's own.")
+    threads: int = Field(
+        0, ge=0, description="Threads of each side; 0 gives each half of the cores."
+    )
     device: Device = "cpu"
     twin: Literal["auto", "on", "off"] = Field("auto", description="Float64 twins of both sides.")
     record: Literal["auto", "all"] | Annotated[tuple[int, ...], AsTuple] = Field(

@@ -1,8 +1,7 @@
 """Which values of a step go into the community's dumps and log, and under which names.
 
 The names are those porters and their parsers know: ``logits``, ``step_100_lr``, ``loss_0``,
-    ``lr_0``,
-``length``, ``dataloader_0_labels``, ``accuracy``.
+``lr_0``, ``length``, ``dataloader_0_labels``, ``accuracy``.
 """
 
 from __future__ import annotations

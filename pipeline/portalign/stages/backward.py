@@ -1,8 +1,7 @@
 """Step 4 on one side: N training iterations, in native precision and again in float64.
 
-Each iteration: forward, loss, backward, gradients, clipping, learning rate, update, schedule. Loss,
-    LR,
-gradient norm and clip coefficient are recorded at every iteration, tensors at those
+Each iteration: forward, loss, backward, gradients, clipping, learning rate, update, schedule.
+Loss, LR, gradient norm and clip coefficient are recorded at every iteration, tensors at those that
 `kept_iterations` names.
 """
 
@@ -28,9 +27,9 @@ from portalign.stages.session import (
     tensors_of,
 )
 
-# Below this many bytes of trainable weights every iteration's tensors are kept: ten iterations of
+# Below this many bytes of float32 state times iterations every iteration's tensors are kept:
 # gradients and weights, native and float64, then stay under 4 GB a side.
-KEEP_ALL_BYTES = 64 * 2**20
+KEEP_ALL_BYTES = 640 * 2**20
 
 
 def run(session: Session) -> Model:
@@ -54,7 +53,8 @@ def kept_iterations(request: CaptureRequest, structure: Structure | None) -> fro
     """
     if request.record_iterations:
         return frozenset(request.record_iterations)
-    n_bytes = sum(4 * math.prod(e.shape) for e in (structure.state if structure else ()))
+    state = (e for e in (structure.state if structure else ()) if e.tied_to is None)
+    n_bytes = request.iterations * sum(4 * math.prod(entry.shape) for entry in state)
     everything = range(request.iterations)
     return frozenset(everything if n_bytes <= KEEP_ALL_BYTES else {0, request.iterations - 1})
 

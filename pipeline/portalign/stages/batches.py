@@ -62,7 +62,14 @@ def batches_of(trace: Trace) -> list[dict[str, Array]]:
 
 
 def model_arguments(batch: Batch, request: CaptureRequest) -> dict[str, Array]:
-    """The part of a batch that goes to the model, under this side's argument names."""
+    """The part of a batch that goes to the model, under this side's argument names.
+
+    What `inputs:` names goes under the names given there, labels too; the other fields but the
+    labels go under their own.
+
+    Raises:
+        InputError: `inputs:` names a field that isn't there.
+    """
     missing = sorted(set(request.inputs.values()) - set(batch))
     if missing:
         raise InputError(
@@ -71,12 +78,9 @@ def model_arguments(batch: Batch, request: CaptureRequest) -> dict[str, Array]:
             why="the model can't be called without its arguments",
             do="correct `inputs:` (model argument: batch field) in the port file",
         )
-    renamed = {field: argument for argument, field in request.inputs.items()}
-    return {
-        renamed.get(field, field): array
-        for field, array in batch.items()
-        if field not in request.labels
-    }
+    mapped = {argument: batch[field] for argument, field in request.inputs.items()}
+    spoken_for = {*request.inputs.values(), *request.labels}
+    return mapped | {name: array for name, array in batch.items() if name not in spoken_for}
 
 
 def _checked(batch: object, source: str, index: int) -> dict[str, Array]:

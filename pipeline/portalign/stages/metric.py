@@ -1,5 +1,4 @@
-"""Step 2 on one side: its own data pipeline, its predictions, and its metrics on several sets of
-predictions.
+"""Step 2 on one side: its own data pipeline, its predictions, and its metrics on several sets.
 
 Each metric is computed on this side's own predictions ("own"), on the reference's ("shared"), and
 on crafted

@@ -14,8 +14,7 @@ def named_outputs(
     """(name, tensor) of every output that counts, in the model's order.
 
     A bare tensor takes the first promised name, a plain tuple takes them in order. With nothing
-    promised
-    everything is returned: dict and dataclass fields by their names, the rest by position.
+    promised everything is returned: dict and dataclass fields by their names, the rest by position.
 
     Raises:
         CaptureError: a promised output isn't there, or there is no tensor at all.

@@ -27,8 +27,7 @@ class Recorder:
     """Writes tensors and arrays to a trace.
 
     The input of a module is mostly the very tensor another one returned: as long as that object
-        lives
-    and was not changed in place it is recorded as an alias and costs nothing.
+    lives and was not changed in place it is recorded as an alias and costs nothing.
     """
 
     framework: Framework

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import ClassVar, final
 
-import numpy as np
 import paddle
 
 from portalign.errors import CaptureError
@@ -47,8 +45,6 @@ class PaddlePaddle(Framework):
 
     def prepare(self, *, seed: int, threads: int, device: str) -> dict[str, str]:
         paddle.seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - models' own code may draw from the global generator
         paddle.set_device("gpu" if device == "cuda" else device)
         flags = {"FLAGS_cudnn_deterministic": True, "FLAGS_embedding_deterministic": 1}
         known = paddle.get_flags(list(flags)) if paddle.is_compiled_with_cuda() else {}

@@ -28,9 +28,8 @@ def optimizer(
     """Build the optimizer over the model's parameters.
 
     Parameters whose full name contains one of ``no_decay`` (upper and lower case alike) are spared
-    weight
-    decay: by ``apply_decay_param_fun`` for AdamW, by a regularizer of their own (coefficient 0) for
-    coupled L2. Parameter groups would do neither: paddle clips each group by a norm of its own.
+    weight decay: by ``apply_decay_param_fun`` for AdamW, by a regularizer of their own (coefficient
+    0) for coupled L2. Parameter groups would do neither: paddle clips each group by its own norm.
 
     Args:
         model: the live model, already in its final precision.

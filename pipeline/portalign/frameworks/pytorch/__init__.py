@@ -39,7 +39,6 @@ class PyTorch(Framework):
 
     def prepare(self, *, seed: int, threads: int, device: str) -> dict[str, str]:
         torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - models' own code may draw from the global generator
         if threads:
             torch.set_num_threads(threads)
         torch.set_default_device(device)
