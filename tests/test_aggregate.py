@@ -11,7 +11,7 @@ import pytest
 
 from portalign.errors import ReportError
 from portalign.records import Step
-from portalign.report.aggregate import StepState, gather, write_summary
+from portalign.report.aggregate import FAILED_SUFFIX, StepState, gather, write_summary
 from portalign.report.data import write_step_report
 from portalign.results import Outcome
 from sample_reports import failing_report, step_report
@@ -113,10 +113,8 @@ def test_a_report_copied_into_another_steps_folder_proves_nothing(tmp_path: Path
 
 
 def test_a_step_that_crashed_last_time_does_not_pass_on_its_earlier_report(tmp_path: Path) -> None:
-    from portalign import runner  # names the folder; the report package may not import it
-
     _write(tmp_path, {F: PASS, M: PASS, L: PASS, B: PASS})
-    (tmp_path / f"backward{runner.FAILED_SUFFIX}").mkdir()
+    (tmp_path / f"backward{FAILED_SUFFIX}").mkdir()
 
     run = gather(tmp_path)
 
@@ -124,26 +122,48 @@ def test_a_step_that_crashed_last_time_does_not_pass_on_its_earlier_report(tmp_p
     assert run.steps[3].reason == "its last run crashed and left backward.failed"
 
 
-LATER = "2026-01-03T00:00:00+00:00"
 STALE = {
-    "later with other settings": (LATER, {"size": "base"}, True),
-    "later with the same settings": (LATER, {"size": "mini", "layers": [1, 2]}, False),
-    "earlier with other settings": ("2025-01-01T00:00:00+00:00", {"size": "base"}, False),
+    "nothing": ({F: PASS, M: PASS, L: PASS, B: PASS}, "", PASS, {}),
+    "a step that passed": (
+        {F: PASS, M: PASS, L: PASS, B: PASS},
+        "metric",
+        OPEN,
+        {M: StepState.STALE},
+    ),
+    "a step that failed blocks nothing": (
+        {F: FAIL, M: PASS, L: PASS, B: PASS},
+        "forward",
+        OPEN,
+        {F: StepState.STALE},
+    ),
+    "beside a step that failed": (
+        {F: PASS, M: PASS, L: PASS, B: FAIL},
+        "metric",
+        FAIL,
+        {M: StepState.STALE, B: StepState.FAILED},
+    ),
 }
 
 
-@pytest.mark.parametrize(("created", "settings", "is_stale"), STALE.values(), ids=STALE)
-def test_a_step_is_stale_when_its_prerequisite_ran_later_with_other_settings(
-    created: str, settings: dict[str, object], is_stale: bool, tmp_path: Path
+@pytest.mark.parametrize(("ran", "stale", "outcome", "states"), STALE.values(), ids=STALE)
+def test_a_stale_step_proves_nothing(
+    ran: dict[Step, Outcome],
+    stale: str,
+    outcome: Outcome,
+    states: dict[Step, StepState],
+    tmp_path: Path,
 ) -> None:
-    _write(tmp_path, {M: PASS, L: PASS, B: PASS})
-    _write(tmp_path, {F: PASS}, created=created, settings=settings)
+    run = gather(
+        _write(tmp_path, ran),
+        staleness=lambda report: "it is old" if report.step.value == stale else "",
+    )
 
-    notes = " ".join(gather(tmp_path).notes)
-
-    assert ("metric is stale: forward was run again later with other settings" in notes) is is_stale
-    assert ("backward is stale" in notes) is is_stale
-    assert "lr_scheduler is stale" not in notes
+    assert run.outcome is outcome
+    assert {step.step: step.state for step in run.steps} == {
+        step: states.get(step, StepState.PASSED) for step in Step
+    }
+    reasons = [step.reason for step in run.steps if step.state is StepState.STALE]
+    assert all(reason.startswith("it is old; run python steps/step") for reason in reasons)
 
 
 def test_reports_of_different_ports_are_noted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which part of a batch goes to the model, how much of a training is kept, and seeds for data code."""
+"""What of a batch goes to the model, how much of a training is kept, one seed for data code."""
 
 from __future__ import annotations
 

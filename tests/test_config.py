@@ -381,14 +381,18 @@ def test_an_interpreter_that_is_not_there_is_refused(folder: Path, python: str) 
 def test_the_fingerprint_follows_what_is_asked_and_not_where_it_lies(
     folder: Path, tmp_path: Path
 ) -> None:
-    first = port(folder, FULL).fingerprint()
+    def of(place: Path, *overrides: str, step: Step = Step.BACKWARD) -> str:
+        return port(place, FULL, *overrides).fingerprint(step)
+
+    first, forward = of(folder), of(folder, step=Step.FORWARD)
     moved = folder.rename(tmp_path / "elsewhere")
 
-    assert port(moved, FULL).fingerprint() == first
-    assert port(moved, FULL, "parallel=off").fingerprint() == first
-    assert port(moved, FULL, "optimizer.lr=1e-4").fingerprint() != first
+    assert of(moved) == first
+    assert of(moved, "parallel=off") == of(moved, "tolerance.mean=1e-3") == first
+    assert of(moved, "optimizer.lr=1e-4") != first
+    assert of(moved, "optimizer.lr=1e-4", step=Step.FORWARD) == forward
     (moved / "own.py").write_text((moved / "own.py").read_text() + "# changed\n")
-    assert port(moved, FULL).fingerprint() != first
+    assert of(moved) != first
 
 
 def test_a_port_saved_with_a_run_can_be_read_again(folder: Path) -> None:

@@ -93,8 +93,25 @@ def test_the_allowance_is_a_share_of_each_point(factor: float, outcome: Outcome)
     assert found.used == pytest.approx(factor, rel=0.01)  # OF_PEAK adds a thousandth
 
 
-def test_nan_on_both_sides_is_no_agreement() -> None:
-    assert _compared(_changed(3, math.nan), _changed(3, math.nan)).outcome is not Outcome.PASS
+@pytest.mark.parametrize("value", [math.nan, 1e-3], ids=["NaN too", "a number"])
+def test_nan_in_the_reference_is_undecided(value: float) -> None:
+    found = _compared(_changed(3, math.nan), _changed(3, value))
+
+    assert (found.outcome, found.verdict) == (Outcome.INCONCLUSIVE, Verdict.UNDECIDED)
+    assert found.reason.startswith("The reference itself is NaN at 1 of 50 points")
+
+
+def test_nan_in_the_reference_hides_no_other_point() -> None:
+    candidate = _changed(20, 1.0)
+    found = _compared(_changed(3, math.nan), candidate)
+
+    assert found.outcome is Outcome.FAIL
+    assert "1 of 50 differ, first at point 20" in found.reason
+
+
+def test_a_reference_of_nothing_but_nan_is_undecided() -> None:
+    assert _compared(math.nan, 0.5).outcome is Outcome.INCONCLUSIVE
+    assert _compared(0.5, math.nan).outcome is Outcome.FAIL
 
 
 def test_unequal_lengths_fail() -> None:

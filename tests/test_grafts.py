@@ -31,6 +31,24 @@ class Listed(list):  # type: ignore[type-arg]
     """A list type of a model's own."""
 
 
+class Own(tuple):  # type: ignore[type-arg]
+    """A tuple type with a constructor of its own."""
+
+    note: str
+
+    def __new__(cls, hidden: Any, rest: Any) -> Own:
+        made = super().__new__(cls, (hidden, rest))
+        made.note = "kept"
+        return made
+
+
+class Closed(dict):  # type: ignore[type-arg]
+    """A dict that takes nothing new once it is made."""
+
+    def __setitem__(self, name: object, value: object) -> None:
+        raise KeyError(f"no {name!r} here")
+
+
 def _library(name: str) -> Any:
     return __import__(name)
 
@@ -253,6 +271,7 @@ def _rebuilt_cases() -> dict[str, Any]:
     return {
         "named tuple": Named(ones, {"pair": (ones, [ones])}),
         "frozen dataclass": Frozen(ones),
+        "tuple of a type": Own(ones, ones),
         "list of a type": Listed([ones, None, "text"]),
         "transformers": output,
         "torch's own": torch.max(ones, dim=1),
@@ -289,6 +308,15 @@ def test_rebuilt_outputs_keep_what_is_no_tensor() -> None:
     assert output.last_hidden_state is output["last_hidden_state"]
     assert output.pooler_output is None
     assert (frozen.hidden, frozen.note, frozen.made) == (0, "kept", 7)
+
+
+def test_a_container_that_can_not_be_built_anew_is_itself() -> None:
+    value = Closed(hidden=1.0)
+
+    assert replaced(value, lambda slot, leaf: 2.0) is value
+    assert replaced(dict(value), lambda slot, leaf: 2.0) == {"hidden": 2.0}
+    assert replaced(Own(1.0, 2.0), lambda slot, leaf: leaf).note == "kept"
+    assert replaced(Own(1.0, 2.0), lambda slot, leaf: 3.0).note == "kept"
 
 
 def test_a_container_of_which_nothing_changes_is_itself() -> None:

@@ -11,7 +11,14 @@ import pytest
 from portalign.compare.judge import Judgement, judge
 from portalign.compare.measure import measure
 from portalign.compare.pairs import compare, overall
-from portalign.compare.tolerance import RELATIVE, TWIN_RELATIVE, for_dtypes, typical_norm
+from portalign.compare.tolerance import (
+    CLIP_COEFFICIENT,
+    DRIFT_ASYMMETRY,
+    RELATIVE,
+    TWIN_RELATIVE,
+    for_dtype,
+    typical_norm,
+)
 from portalign.records import Kind, TensorKey
 from portalign.results import Basis, Comparison, Outcome, Unpaired, Verdict
 
@@ -210,27 +217,92 @@ def test_native_difference_is_held_against_the_smaller_own_distance(
         measure(EXACT, EXACT),
         own_reference=own * norm,
         own_candidate=50 * own * norm,
-        tolerance=for_dtypes("float32", "float32"),
+        tolerance=for_dtype("float32"),
     )
 
     assert (found.verdict is Verdict.ROUNDING) is passes
 
 
-def _drifted(is_free_running: bool) -> Judgement:
+def _drifted(times: float, asymmetry: float) -> Judgement:
+    """A candidate that loses 1e-2, so many times what the reference loses."""
     native = measure(EXACT.astype(np.float32), _off(1e-2).astype(np.float32))
     return judge(
         native,
         measure(EXACT, EXACT),
-        own_reference=1e-4 * native.norm_reference,
+        own_reference=1e-2 / times * native.norm_reference,
         own_candidate=1e-2 * native.norm_reference,
-        tolerance=for_dtypes("float32", "float32"),
-        is_free_running=is_free_running,
+        tolerance=for_dtype("float32"),
+        asymmetry=asymmetry,
     )
 
 
-def test_free_running_drift_is_held_against_the_larger_own_distance() -> None:
-    assert _drifted(is_free_running=True).verdict is Verdict.ROUNDING
-    assert _drifted(is_free_running=False).verdict is Verdict.PRECISION
+# The most that faithful sides drifted apart was 728; bfloat16 against float32 is 65536.
+@pytest.mark.parametrize(
+    ("times", "asymmetry", "verdict"),
+    [
+        (728.0, DRIFT_ASYMMETRY, Verdict.ROUNDING),
+        (65536.0, DRIFT_ASYMMETRY, Verdict.PRECISION),
+        (728.0, 1.0, Verdict.PRECISION),
+        (65536.0, math.inf, Verdict.ROUNDING),
+    ],
+)
+def test_drift_counts_the_larger_own_distance_up_to_a_multiple_of_the_smaller(
+    times: float, asymmetry: float, verdict: Verdict
+) -> None:
+    assert _drifted(times, asymmetry).verdict is verdict
+
+
+@pytest.mark.parametrize(("off", "passes"), [(1.3e-3, True), (6e-3, False)])
+@pytest.mark.parametrize("has_twins", [True, False])
+def test_a_clip_coefficient_may_lose_what_float32_norms_lose(
+    off: float, passes: bool, has_twins: bool
+) -> None:
+    twins = (np.float64(0.5), np.float64(0.5)) if has_twins else None
+    given = (np.float32(0.5), np.float32(0.5 * (1 + off)))
+
+    found = _judged(*given, twins=twins, tolerance=CLIP_COEFFICIENT)
+
+    assert (found.outcome is Outcome.PASS) is passes
+    assert _judged(*given, twins=twins).outcome is Outcome.FAIL
+
+
+def test_twins_that_differ_fail_a_clip_coefficient_within_its_tolerance() -> None:
+    twins = (np.float64(0.5), np.float64(0.5001))
+
+    found = _judged(np.float32(0.5), np.float32(0.5001), twins=twins, tolerance=CLIP_COEFFICIENT)
+
+    assert found.verdict is Verdict.DIVERGENT
+
+
+FLIPPED = (np.array([1, 2, 3]), np.array([1, 2, 4]))
+
+
+@pytest.mark.parametrize("kind", [Kind.ACTIVATION, Kind.OUTPUT])
+def test_computed_integers_that_agree_in_float64_are_a_near_tie_and_undecided(kind: Kind) -> None:
+    same = FLIPPED[0], FLIPPED[0].copy()
+
+    found = compare(*FLIPPED, key=TensorKey(kind, "x"), twins=same)
+
+    assert (found.verdict, found.outcome) == (Verdict.UNDECIDED, Outcome.INCONCLUSIVE)
+    assert "a near tie" in found.reason
+    assert "Worst at [2]: 3 against 4" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "twins"),
+    [
+        (Kind.INPUT, (FLIPPED[0], FLIPPED[0].copy())),
+        (Kind.ACTIVATION, FLIPPED),
+        (Kind.ACTIVATION, None),
+    ],
+    ids=["fed", "other mathematics", "no twins"],
+)
+def test_other_integers_that_differ_fail(
+    kind: Kind, twins: tuple[np.ndarray, np.ndarray] | None
+) -> None:
+    found = compare(*FLIPPED, key=TensorKey(kind, "x"), twins=twins)
+
+    assert (found.verdict, found.outcome) == (Verdict.DIVERGENT, Outcome.FAIL)
 
 
 def test_a_value_that_one_side_holds_exactly_is_allowed_a_rounding_of_the_other() -> None:
@@ -286,7 +358,7 @@ def test_without_twins_a_tolerance_per_dtype_decides(
     reference = np.ones(1000, kind).astype(np.float64)
     native = measure(reference, reference * (1 + share * RELATIVE[dtype]))
 
-    found = judge(native, tolerance=for_dtypes(dtype, dtype))
+    found = judge(native, tolerance=for_dtype(dtype))
 
     assert (found.verdict is Verdict.CLOSE) is passes
     assert (found.outcome is Outcome.PASS) is passes
@@ -295,11 +367,17 @@ def test_without_twins_a_tolerance_per_dtype_decides(
     assert dtype in found.reason
 
 
-def test_mixed_dtypes_take_the_looser_tolerance_and_the_users_own_replaces_all() -> None:
-    assert for_dtypes("float32", "bfloat16").relative == RELATIVE["bfloat16"]
-    assert for_dtypes("float64", "complex64").relative == RELATIVE["float32"]
-    assert for_dtypes("float32", "float32", relative=0.25).relative == 0.25
-    assert for_dtypes("int64", "int64").relative == 0.0
+def test_a_dtype_that_was_lowered_on_one_side_is_held_to_the_references_tolerance() -> None:
+    lowered = (SINGLE * 1.01).astype(ml_dtypes.bfloat16)
+
+    assert _judged(SINGLE, lowered).verdict is Verdict.DIVERGENT
+    assert _judged(SINGLE.astype(ml_dtypes.bfloat16), lowered).verdict is Verdict.CLOSE
+
+
+def test_complex_numbers_have_the_tolerance_of_their_parts_and_the_users_own_replaces_all() -> None:
+    assert for_dtype("complex64").relative == RELATIVE["float32"]
+    assert for_dtype("float32", relative=0.25).relative == 0.25
+    assert for_dtype("int64").relative == 0.0
 
 
 def test_a_twin_that_stayed_behind_leaves_the_verdict_to_the_tolerance() -> None:
@@ -333,7 +411,7 @@ def test_nan_in_the_candidates_twin_alone_fails() -> None:
 
 def test_nan_in_an_own_distance_or_an_allowance_fails() -> None:
     native = measure(SINGLE, _off(1e-6).astype(np.float32))
-    tolerance = for_dtypes("float32", "float32")
+    tolerance = for_dtype("float32")
 
     unknown = judge(
         native,
@@ -344,7 +422,7 @@ def test_nan_in_an_own_distance_or_an_allowance_fails() -> None:
     )
 
     assert unknown.outcome is Outcome.FAIL
-    assert judge(native, tolerance=for_dtypes("float32", "float32", relative=math.nan)).outcome is (
+    assert judge(native, tolerance=for_dtype("float32", relative=math.nan)).outcome is (
         Outcome.FAIL
     )
     assert judge(native, tolerance=tolerance).outcome is Outcome.PASS

@@ -22,7 +22,7 @@ LAYERS = {
     "ground": {"config", "foreign", "inputs", "mapping", "store"},
     "capture": {"capture", "frameworks", "functions", "stages"},
     "analysis": {"compare", "diagnose", "report"},
-    "runner": {"conclude", "processes", "runner"},
+    "runner": {"captured", "conclude", "processes", "runner"},
     "cli": {"__main__", "cli", "terminal"},
     "ports": {"ports"},
 }

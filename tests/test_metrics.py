@@ -89,7 +89,6 @@ def test_both_sides_agree(spec: Spec, case: str) -> None:
         if spec.args.get("k", 1) >= n_classes:
             continue
         first, second = _both(spec, CASES[case](n_classes))
-        # 60 distinct scores never share one of 2^20 bins in these seeds.
         assert first == pytest.approx(second, abs=ULP, rel=ULP, nan_ok=True)
 
 
@@ -138,16 +137,27 @@ def test_auc_of_one_class_is_nan() -> None:
         assert math.isnan(first)
 
 
-def test_auc_of_many_sharp_scores_agrees_to_paddles_bins() -> None:
+@pytest.mark.parametrize("sharpness", [1, 4, 10, 40])
+def test_auc_of_sharp_scores_agrees(sharpness: float) -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 4000)
-    scores = 4 * (random.normal(size=(4000, 2)) + 0.5 * np.eye(2)[labels])
+    scores = sharpness * (random.normal(size=(4000, 2)) + 0.5 * np.eye(2)[labels])
 
-    first, second = _both(Spec("auc"), [(scores, labels)])
-    coarse = paddle_metrics.metric(Spec("auc", args={"num_thresholds": 4095}))([(scores, labels)])
+    batches = [(scores[:3000], labels[:3000]), (scores[3000:], labels[3000:])]
+    first, second = _both(Spec("auc"), batches)
 
-    assert abs(second - first) < 1e-4  # measured up to 3e-5 with 2^20 bins
-    assert abs(coarse - first) > 1e-4  # and up to 3e-3 with paddle's default
+    assert second == pytest.approx(first, abs=1e-12, rel=0)  # sums of 4e6 pairs in double
+
+
+def test_paddles_bins_of_probability_are_why_it_gets_ranks() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 4000)
+    scores = 10 * (random.normal(size=(4000, 2)) + 0.5 * np.eye(2)[labels])
+    own = paddle.metric.Auc(num_thresholds=2**20)
+
+    own.update(paddle.nn.functional.softmax(paddle.to_tensor(scores)).numpy(), labels[:, None])
+
+    assert abs(own.accumulate() - _both(Spec("auc"), [(scores, labels)])[0]) > 1e-3  # 4e-3
 
 
 def test_nan_scores_make_every_metric_nan() -> None:

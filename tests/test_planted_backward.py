@@ -6,7 +6,7 @@ import pytest
 
 from batch import Case, Result, run_all
 from portalign.records import Kind, Step
-from portalign.results import Comparison, Outcome
+from portalign.results import Comparison, Outcome, Verdict
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.faults]
 
@@ -61,9 +61,16 @@ WRONG: dict[str, tuple[Case, str]] = {
 }
 
 
+# Right mathematics: weights that are rounded after each update, and a loss that is returned as [1].
+OWN = {
+    "weights in bfloat16": _functions("adamw_in_bfloat16"),
+    "a loss of shape [1]": _loss("loss_of_shape_1"),
+}
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
-    cases = {**RIGHT, **{name: case for name, (case, _) in WRONG.items()}}
+    cases = {**RIGHT, **OWN, **{name: case for name, (case, _) in WRONG.items()}}
     return run_all(cases, tmp_path_factory.mktemp("backward"))
 
 
@@ -113,12 +120,33 @@ def test_a_gelu_is_found_though_the_losses_agree(results: dict[str, Result]) -> 
     assert all("bert.encoder.layer.1" in place for place in result.begins_at), result.begins_at
 
 
+def test_an_optimizer_that_rounds_its_weights_loses_precision(results: dict[str, Result]) -> None:
+    result = results["weights in bfloat16"]
+    failed = _failed(result)
+
+    assert result.exit_code == 1, result.text
+    assert {c.verdict for c in failed} == {Verdict.PRECISION}
+    assert {1, 2, 3} <= {c.key.iteration for c in failed if c.key.kind is Kind.PARAMETER}
+    assert "the candidate loses" in failed[0].reason
+
+
+def test_a_loss_of_shape_1_is_the_same_number(results: dict[str, Result]) -> None:
+    result = results["a loss of shape [1]"]
+
+    assert result.report.outcome is Outcome.PASS, result.text
+    assert [c.native.shape_candidate for c in result.report.comparisons if _is_loss(c)] == [()] * 3
+
+
 def test_a_learning_rate_that_differs_later_is_no_second_cause(results: dict[str, Result]) -> None:
     result = results["learning rate"]
     rates = [c.label for c in _failed(result) if c.key.kind is Kind.LR]
 
     assert len(rates) == 2
     assert result.begins_at == (rates[0],)
+
+
+def _is_loss(one: Comparison) -> bool:
+    return one.key.kind is Kind.LOSS
 
 
 def _failed(result: Result) -> list[Comparison]:

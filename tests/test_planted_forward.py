@@ -97,3 +97,24 @@ def test_small_differences_are_told_from_rounding_by_the_float64_twins(
     assert [(c.verdict, c.basis) for c in failed] == [(Verdict.DIVERGENT, Basis.TWINS)]
     # measured: 5e-6 for the norm's epsilon, 1.6e-4 for the GELU, 4e-4 for the batch norm's
     assert 0 < failed[0].native.rel_frobenius < 1e-3
+
+
+RUNS_ACTIVATION = (
+    f"between {LAYER}.1.intermediate.dense and {LAYER}.1.output.dense the reference runs "
+    f"{LAYER}.1.intermediate.intermediate_act_fn (GELUActivation), which the candidate has no "
+    "module for"
+)
+
+
+def test_a_note_names_the_reference_module_inside_the_glue_that_is_wrong(
+    results: dict[str, Result],
+) -> None:
+    assert RUNS_ACTIVATION in results["gelu by tanh"].report.notes
+    assert f"{LAYER}.1.output.dense in.0" in results["gelu by tanh"].begins_at[0]
+
+
+@pytest.mark.parametrize("name", ["bert", "norm epsilon", "bias left out", "last token pooled"])
+def test_no_module_is_named_where_no_glue_is_wrong_or_none_runs_in_it(
+    results: dict[str, Result], name: str
+) -> None:
+    assert not [note for note in results[name].report.notes if "the reference runs" in note]

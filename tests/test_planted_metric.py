@@ -23,6 +23,8 @@ def _batches(function: str) -> Case:
 RIGHT = {
     "named metrics": Case(Step.METRIC),
     "batches of its own": _batches("batches"),
+    "accuracy, f1 and auc": Case(Step.METRIC, ("metrics=[accuracy, f1, auc]",)),
+    "without twins": Case(Step.METRIC, ("twin=off",)),
     "a metric of its own": _metric("accuracy", "first_of_ties"),
 }
 # name: what is run, the first pair that differs, what else is an origin
@@ -38,6 +40,16 @@ WRONG: dict[str, tuple[Case, str, tuple[str, ...]]] = {
         "metric f1.own",
         ("metric f1.shared", "metric f1.ties"),
     ),
+    "auc of the other class": (
+        _metric("auc", "auc_of_class_zero"),
+        "metric auc.own",
+        ("metric auc.shared", "metric auc.ties"),
+    ),
+    "a wrong model": (
+        Case(Step.METRIC, ("settings.mistake=norm_epsilon",)),
+        "prediction logits",
+        (),
+    ),
     "last batch dropped": (_batches("without_the_last"), "input length", ()),
     "labels shifted": (_batches("shifted_labels"), "input labels iteration 2", ()),
     "ids in another dtype": (
@@ -51,12 +63,18 @@ WRONG: dict[str, tuple[Case, str, tuple[str, ...]]] = {
         ("input labels", "input input_ids iteration 1"),
     ),
 }
+CLASSES = {
+    "binary metrics of ten classes": Case(Step.METRIC, ("metrics=[accuracy, f1, auc]",), "resnet"),
+    "averaged metrics of ten classes": Case(
+        Step.METRIC, ("metrics=[accuracy, {name: f1, average: macro}]",), "resnet"
+    ),
+}
 UNTOUCHED_METRICS = ("last batch dropped", "labels shifted", "batches in another order")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
-    cases = {**RIGHT, **{name: case for name, (case, _, _) in WRONG.items()}}
+    cases = {**RIGHT, **CLASSES, **{name: case for name, (case, _, _) in WRONG.items()}}
     return run_all(cases, tmp_path_factory.mktemp("metric"))
 
 
@@ -106,3 +124,51 @@ def test_a_dropped_batch_is_told_in_numbers(results: dict[str, Result]) -> None:
 
 def test_another_dtype_of_equal_numbers_is_told(results: dict[str, Result]) -> None:
     assert "the dtypes are int64 against int32" in results["ids in another dtype"].text
+
+
+def test_metrics_that_both_sides_refuse_are_inconclusive_and_say_what_to_do(
+    results: dict[str, Result],
+) -> None:
+    result = results["binary metrics of ten classes"]
+
+    assert result.report.outcome is Outcome.INCONCLUSIVE, result.text
+    missing = {(u.role, str(u.key)) for u in result.report.unpaired if u.is_promised}
+    names = [f"metric {name}.{case}" for name in ("f1", "auc") for case in ("own", "shared")]
+    assert missing == {(role, name) for role in ("reference", "candidate") for name in names}
+    assert "reference metric f1.own" in result.report.headline
+    assert "10 classes, this metric needs 2; set `average: macro`" in result.report.headline
+    notes = [note for note in result.report.notes if "metric f1.ties is not compared" in note]
+    assert [note.split(": ")[0] for note in notes] == [
+        f"metric f1.ties is not compared, the {role} refused it"
+        for role in ("reference", "candidate")
+    ]
+
+
+def test_metrics_averaged_over_the_classes_are_not_refused(results: dict[str, Result]) -> None:
+    report = results["averaged metrics of ten classes"].report
+
+    assert not [record for record in report.unpaired if record.is_promised]
+    assert all(c.outcome is Outcome.PASS for c in report.comparisons)
+    assert not [note for note in report.notes if "not compared" in note]
+
+
+def test_a_case_that_means_nothing_to_a_metric_is_left_out_and_told(
+    results: dict[str, Result],
+) -> None:
+    report = results["accuracy, f1 and auc"].report
+    labels = [c.label for c in report.comparisons]
+
+    assert "metric auc.absent_class" not in labels
+    assert {"metric auc.own", "metric auc.ties", "metric f1.absent_class"} <= {*labels}
+    assert [note for note in report.notes if "not compared" in note] == [
+        "metric auc.absent_class is not compared: it is NaN on both sides, undefined for this case"
+    ]
+
+
+@pytest.mark.parametrize(("name", "n_twins"), [("named metrics", 2), ("without twins", 0)])
+def test_the_first_two_predictions_have_twins(
+    results: dict[str, Result], name: str, n_twins: int
+) -> None:
+    found = [c for c in results[name].report.comparisons if c.label.startswith("prediction")]
+
+    assert [c.twin is not None for c in found] == [i < n_twins for i in range(6)]

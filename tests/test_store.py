@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from portalign.errors import TraceError
 from portalign.records import Array, Kind, Precision, Role, SideInfo, SkippedRecord, TensorKey
-from portalign.store import TraceWriter, read_side_info, read_trace, state_sha256
+from portalign.store import TraceWriter, read_trace, state_sha256
 from sample_traces import BASE, INFO, key, write
 
 
@@ -122,7 +122,7 @@ def test_order_aliases_skips_types_and_side_info_come_back(tmp_path: Path) -> No
     assert all(np.array_equal(trace.records[i].array, BASE) for i in (0, 1, 3))
     assert trace.skipped == (SkippedRecord(key("e"), "sparse tensor"),)
     assert trace.is_complete
-    assert trace.info == INFO == read_side_info(tmp_path)
+    assert trace.info == INFO
 
 
 def test_records_of_one_shard_share_one_memory_map(tmp_path: Path) -> None:

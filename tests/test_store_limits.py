@@ -16,7 +16,7 @@ import pytest
 
 from portalign.errors import TraceError
 from portalign.records import Array
-from portalign.store import TraceWriter, read_side_info, read_trace
+from portalign.store import TraceWriter, read_trace
 from sample_traces import BASE, INFO, key, write
 
 
@@ -137,7 +137,6 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert done.returncode == -signal.SIGKILL
     assert not trace.is_complete
     assert trace.info is None
-    assert read_side_info(tmp_path) is None
     assert [float(r.array[7]) for r in trace.records] == list(range(27))  # 3 fit into a shard
     assert len(list(tmp_path.glob("*.part"))) == 0
 

@@ -53,7 +53,16 @@ def run_side(request: CaptureRequest) -> None:
         model = _STAGES[request.step](session)
     writer.finish(session.info())
     if model is not None and request.role is Role.CANDIDATE:
+        _graft(session, model)
+
+
+def _graft(session: Session, model: Model) -> None:
+    """Run the grafted pass. It only names origins, so where it fails both captures still count."""
+    try:
         graft.run(session, model)
+    except (Exception, SystemExit) as err:
+        graft.tell_failure(session, _found(err))
+        traceback.print_exc()
 
 
 def error_file(request: CaptureRequest) -> Path:
@@ -93,6 +102,10 @@ def _facts(err: BaseException, request: CaptureRequest) -> ErrorFacts:
             do="read the traceback in this side's log, mend the port, and run the step again",
         )
     return err.within(f"{request.role.value}, {request.step.value}").facts()
+
+
+def _found(err: BaseException) -> str:
+    return err.facts()["found"] if isinstance(err, PortalignError) else describe(err)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Only this module and `terminal` print. Exit codes: 0 aligned, 1 diverged, 2 coul
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 from rich.console import Console
 
 from portalign import __version__
+from portalign.captured import staleness
 from portalign.compare.files import compare_files
 from portalign.compare.pairs import overall
 from portalign.compare.vacuity import same_file
@@ -180,6 +182,7 @@ def _steps(
     itself.
     """
     outcome = Outcome.INCONCLUSIVE
+    chosen = _chosen(port_name, overrides)
     port = _load(port_name, overrides, debug=debug)
     for each in steps:
         if is_all and (missing := port.missing(each)):
@@ -187,7 +190,7 @@ def _steps(
             continue
         with edge(_errors(), debug=debug):
             try:
-                outcome = _one_step(port, each, port_name, logs, console, rejudge=rejudge)
+                outcome = _one_step(port, each, chosen, logs, console, rejudge=rejudge)
             except PortalignError as err:
                 if not is_all:
                     raise
@@ -196,9 +199,9 @@ def _steps(
 
 
 def _one_step(
-    port: Port, step: Step, port_name: str, logs: Path, console: Console, *, rejudge: bool
+    port: Port, step: Step, chosen: str, logs: Path, console: Console, *, rejudge: bool
 ) -> Outcome:
-    advice = next_command(step, port_name)
+    advice = next_command(step, chosen)
     if rejudge:
         report = judge_again(port, step, logs, next_command=advice)
     else:
@@ -208,13 +211,19 @@ def _one_step(
     return report.outcome
 
 
-def next_command(step: Step, port_name: str) -> str:
-    """What to type after a step that passed."""
+def next_command(step: Step, chosen: str) -> str:
+    """What to type after a step that passed, on the port as it was chosen."""
     order = [each.value for each in Step] + ["check"]
     following = order[order.index(step.value) + 1]
     number = order.index(following) + 1
-    suffix = "" if port_name == DEFAULT_PORT else f" --port {port_name}"
+    suffix = "" if chosen == DEFAULT_PORT else f" --port {chosen}"
     return f"python steps/step{number}_{following}.py{suffix}"
+
+
+def _chosen(port_name: str, overrides: list[str] | None) -> str:
+    """The port as the user named it, with the overrides that make it what it is."""
+    sets = (f"--set {shlex.quote(each)}" for each in overrides or ())
+    return " ".join((shlex.quote(port_name), *sets))
 
 
 def _check(
@@ -223,7 +232,8 @@ def _check(
     port = _load(port_name, overrides, debug=debug)
     folder = logs / port.name
     with edge(_errors(), debug=debug):
-        result = gather(folder, port_option=port_name)
+        chosen = _chosen(port_name, overrides)
+        result = gather(folder, port_option=chosen, staleness=staleness(port))
         if folder.is_dir():
             write_summary(result, folder)
         _show(run_document(result), console, folder)

@@ -14,26 +14,33 @@ from pathlib import Path
 
 import numpy as np
 
-from portalign.compare.behind import left_behind
+from portalign.compare.begins import begins
+from portalign.compare.behind import left_behind, without_twin
 from portalign.compare.curves import compare_curve
 from portalign.compare.doubts import doubts
-from portalign.compare.grafts import compare_grafted, origins, with_grafts
+from portalign.compare.drift import asymmetry, kernel_tolerance
 from portalign.compare.harmless import forgive, harmless_inputs
-from portalign.compare.locate import locate
 from portalign.compare.pairs import as_data, compare, overall
 from portalign.compare.scales import Scales
+from portalign.compare.scores import (
+    allowance,
+    is_crafted,
+    is_undefined,
+    left_out,
+    settle_near_ties,
+)
 from portalign.config import Port
 from portalign.errors import TraceError
 from portalign.mapping.names import match_state
 from portalign.mapping.pair import Pair, Pairing, pair
 from portalign.mapping.weights import WeightPlan
 from portalign.records import Kind, Precision, Role, SideInfo, Step, Structure, TensorRecord, Trace
+from portalign.report.data import SCHEMA
 from portalign.results import Comparison, Divergence, Outcome, StepReport, Unpaired, Verdict
 from portalign.store import read_trace
+from portalign.store.layout import GRAFT, WEIGHTS
 
-SCHEMA = 1
-_WEIGHTS, GRAFT = "weights", "graft"
-_NEEDED = (Kind.OUTPUT, Kind.PREDICTION, Kind.LOSS)
+_NEEDED = (Kind.OUTPUT, Kind.PREDICTION, Kind.METRIC, Kind.LOSS)
 _CURVES = (Kind.LR, Kind.METRIC)
 
 
@@ -68,10 +75,12 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     reference, candidate = (_trace(folder, role) for role in Role)
     plan = _plan(port, reference, candidate)
     pairing = pair(reference, candidate, plan, outputs=port.outputs)
-    comparisons = tuple(_comparisons(pairing))
+    undefined = tuple(filter(is_undefined, pairing.pairs))
+    pairing = replace(pairing, pairs=tuple(p for p in pairing.pairs if not is_undefined(p)))
+    comparisons = settle_near_ties(tuple(_comparisons(pairing)))
     harmless = harmless_inputs(pairing.pairs, comparisons)
     comparisons = forgive(pairing.pairs, comparisons, harmless)
-    divergence = _divergence(folder, comparisons, pairing, reference, harmless)
+    divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)
     reservations = doubts(
         port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate)
     )
@@ -89,7 +98,13 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         reservations=reservations,
         divergence=divergence,
         sides=sides,
-        notes=(*_notes(sides), *left_behind(pairing)),
+        notes=(
+            *_notes(sides),
+            *left_behind(pairing),
+            *without_twin(pairing, (reference, candidate)),
+            *left_out(undefined, (reference, candidate)),
+            *place_notes,
+        ),
         audit=tuple(str(line) for line in plan.audit),
         curves=_curves(pairing),
         precisions=_precisions(reference),
@@ -105,7 +120,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
 def _trace(folder: Path, role: Role) -> Trace:
     """A side's records, its initial state first."""
     trace = _whole(folder / role.value)
-    weights = folder / _WEIGHTS / role.value
+    weights = folder / WEIGHTS / role.value
     if not weights.is_dir():
         return trace
     state = _whole(weights).records
@@ -138,7 +153,8 @@ def _unrecorded(pairing: Pairing, sides: Sequence[Trace]) -> tuple[Unpaired, ...
         for skipped in trace.skipped
         if skipped.key.kind in _NEEDED
         and skipped.key.precision is Precision.NATIVE
-        and skipped.key not in told
+        and (skipped.key not in told or skipped.key.kind is Kind.METRIC)
+        and not is_crafted(skipped.key)
     )
     return tuple(found)
 
@@ -157,24 +173,9 @@ def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
     return match_state(left, right, rename=weights["rename"], layout=weights["layout"])
 
 
-def _divergence(
-    folder: Path,
-    comparisons: tuple[Comparison, ...],
-    pairing: Pairing,
-    reference: Trace,
-    harmless: frozenset[int],
-) -> Divergence:
-    """Where it begins: by the grafted pass where there was one, else by what came first."""
-    found = locate(comparisons)
-    if not (folder / GRAFT).is_dir() or found.first is None:
-        return found
-    grafted = compare_grafted(pairing, read_trace(folder / GRAFT))
-    named = origins(grafted, reference, pairing, harmless=harmless)
-    return with_grafts(found, comparisons, named)
-
-
 def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
     scales = Scales(pairing.pairs)
+    judged: list[Comparison] = []
     for order, each in enumerate(pairing.pairs):
         key = each.reference.key
         if key.kind in _CURVES:
@@ -196,21 +197,15 @@ def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
             label=each.label,
             how_paired=each.how,
             twins=(twin.reference.array, twin.candidate_values()) if twin else None,
+            tolerance=kernel_tolerance(key) or (None if twin else allowance(each, judged)),
             scale=scales.of(each),
-            is_free_running=_is_free_running(each),
+            asymmetry=asymmetry(each),
             module_type=each.reference.module_type,
             order=order,
         )
+        if key.kind is Kind.PREDICTION:
+            judged.append(found)
         yield as_data(found) if key.kind is Kind.INPUT else found
-
-
-def _is_free_running(each: Pair) -> bool:
-    """Each side loses on its own account: after the first update, on weights of its own.
-
-    In clipping always: torch divides by the norm + 1e-6 and paddle by the norm, the twins alike.
-    """
-    key = each.reference.key
-    return key.kind is Kind.GRADIENT_NORM or (key.iteration > 0 and key.kind is not Kind.INPUT)
 
 
 def _infos(reference: Trace, candidate: Trace) -> tuple[SideInfo, ...]:

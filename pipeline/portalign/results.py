@@ -209,12 +209,12 @@ class StepReport:
 
     Attributes:
         schema: version of this structure on disk.
-        exchange: the values in the community's log, in its order: log key -> mean absolute
-            difference is computed by reprod_log itself from the ``.npy`` pair; this only names the
-            keys.
+        exchange: the keys of the values in the community's logs, in their order; the differences
+            are computed by reprod_log itself from the ``.npy`` pairs.
         audit: the weight audit as sentences, one per parameter or buffer.
         next_command: what to type next.
         files: what this step wrote, relative to the port's logs folder.
+        fingerprint: of the port when this was captured, for this step; "" if that isn't known.
     """
 
     schema: int
@@ -232,8 +232,8 @@ class StepReport:
     exchange: tuple[str, ...] = ()
     curves: dict[str, dict[str, tuple[float, ...]]] = field(default_factory=dict)
     precisions: tuple[Precision, ...] = (Precision.NATIVE,)
-    seconds: dict[str, float] = field(default_factory=dict)
     created: str = ""
     settings: dict[str, object] = field(default_factory=dict)
     next_command: str = ""
     files: tuple[str, ...] = ()
+    fingerprint: str = ""

@@ -13,18 +13,19 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from portalign import captured
 from portalign.conclude import Conclusion, conclude
 from portalign.config import Port
 from portalign.errors import CaptureError, PortalignError
 from portalign.processes import Beat, Side, default_python, run_sides
 from portalign.records import Role, Step
+from portalign.report.aggregate import FAILED_SUFFIX
 from portalign.report.data import write_step_report
 from portalign.report.document import closing_lines
 from portalign.report.keys import dumps
 from portalign.report.reprod import write_exchange
 from portalign.results import StepReport
 
-FAILED_SUFFIX = ".failed"
 _RUNNING_SUFFIX = ".running"
 
 
@@ -47,9 +48,10 @@ def run_step(
     port_folder = logs / port.name
     running = _empty_folder(port_folder / f"{step.value}{_RUNNING_SUFFIX}")
     try:
+        fingerprint = captured.note(port, step, running)
         run_sides(_sides(port, step, running), on_beat)
         conclusion = conclude(port, step, running, next_command=next_command)
-        report = _write(port, conclusion, running)
+        report = _write(port, conclusion, running, fingerprint)
     except PortalignError as err:
         _keep_failed(running, port_folder / f"{step.value}{FAILED_SUFFIX}", err)
         raise
@@ -66,10 +68,12 @@ def judge_again(port: Port, step: Step, logs: Path, *, next_command: str = "") -
 
     Raises:
         TraceError: the step was never captured, or its traces are broken.
+        PortFileError: the port has changed since in more than its tolerance.
     """
     folder = logs / port.name / step.value
+    fingerprint = captured.require_same(port, step, folder)
     conclusion = conclude(port, step, folder, next_command=next_command)
-    report = _write(port, conclusion, folder)
+    report = _write(port, conclusion, folder, fingerprint)
     for name in report.files:
         if (folder / name).is_file():
             (folder / name).replace(logs / port.name / name)
@@ -87,12 +91,13 @@ def _sides(port: Port, step: Step, folder: Path) -> tuple[Side, ...]:
     )
 
 
-def _write(port: Port, conclusion: Conclusion, folder: Path) -> StepReport:
+def _write(port: Port, conclusion: Conclusion, folder: Path, fingerprint: str) -> StepReport:
     """Write the community's dumps and logs and the report itself; everything into the step's folder
     first.
     """
     report, notes = conclusion.report, list(conclusion.report.notes)
     files: list[str] = []
+    exchange: list[str] = []
     sides = side_names(port)
     for dump in dumps(report.step, conclusion.pairs, conclusion.probe):
         result = write_exchange(
@@ -107,8 +112,15 @@ def _write(port: Port, conclusion: Conclusion, folder: Path) -> StepReport:
             python=_reprod_log_python(port),
         )
         files.extend(result.files)
+        exchange.extend(dump.values)
         notes.extend(result.notes)
-    report = replace(report, files=tuple(files), notes=tuple(notes))
+    report = replace(
+        report,
+        files=tuple(files),
+        notes=tuple(notes),
+        exchange=tuple(exchange),
+        fingerprint=fingerprint,
+    )
     write_step_report(report, folder)
     return report
 

@@ -32,7 +32,8 @@ def compare_curve(
 ) -> Comparison:
     """Compare two curves [n] (or single numbers) point by point, each relative to its own size.
 
-    NaN on either side fails, and so do unequal lengths. Empty curves are undecided.
+    NaN in the candidate fails, and so do unequal lengths. NaN in the reference is undecided where
+    all other points agree; so are empty curves.
     """
     native = measure(reference, candidate)
     verdict, outcome, used, reason = _judge(np.asarray(reference), np.asarray(candidate))
@@ -66,21 +67,33 @@ def _judge(reference: Array, candidate: Array) -> tuple[Verdict, Outcome, float,
     if not left.size:
         text = "The curve is empty, so nothing was compared."
         return Verdict.UNDECIDED, Outcome.INCONCLUSIVE, float("nan"), text
+    known = ~np.isnan(left)
+    n_unknown, left, right = int((~known).sum()), left[known], right[known]
+    if not left.size:
+        return _unknown(n_unknown, reference.size)
     allowed = RELATIVE * np.abs(left) + OF_PEAK * np.abs(left).max()
     difference = np.abs(left - right)
     close = difference <= allowed  # NaN is not
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(difference == 0, 0.0, difference / allowed)
     used = float(np.nan_to_num(shares, nan=np.inf).max())
+    if close.all() and n_unknown:
+        return _unknown(n_unknown, reference.size)
     if close.all():
         text = f"Every point agrees within {RELATIVE:g} of its value."
         return Verdict.CLOSE, Outcome.PASS, used, text
     first, n_off = int(np.argmin(close)), int((~close).sum())
-    at = f"first at point {first}, " if left.size > 1 else ""
+    at = f"first at point {np.flatnonzero(known)[first]}, " if reference.size > 1 else ""
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = float(np.abs(difference[~close] / left[~close]).max())
     text = (
-        f"{n_off} of {left.size} differ, {at}{left[first]:.9g} against {right[first]:.9g}; "
+        f"{n_off} of {reference.size} differ, {at}{left[first]:.9g} against {right[first]:.9g}; "
         f"the largest relative difference is {relative:.3g}."
     )
     return Verdict.DIVERGENT, Outcome.FAIL, used, text
+
+
+def _unknown(n_unknown: int, size: int) -> tuple[Verdict, Outcome, float, str]:
+    where = f" at {n_unknown} of {size} points" if size > 1 else ""
+    text = f"The reference itself is NaN{where}: it can't be the measure of anything."
+    return Verdict.UNDECIDED, Outcome.INCONCLUSIVE, float("nan"), text

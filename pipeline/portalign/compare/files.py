@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from portalign.compare.pairs import compare
-from portalign.compare.tolerance import for_dtypes
+from portalign.compare.tolerance import for_dtype
 from portalign.foreign import read_arrays
 from portalign.records import Array, Kind, Role, TensorKey
 from portalign.results import Comparison, Unpaired
@@ -45,7 +45,7 @@ def compare_files(
         if name not in arrays[1]:
             continue
         other = _as_scalar_like(array, arrays[1][name])
-        tolerance = for_dtypes(array.dtype.name, other.dtype.name, relative=relative)
+        tolerance = for_dtype(array.dtype.name, relative=relative)
         comparisons.append(
             compare(array, other, key=keys[0][name], tolerance=tolerance, label=name, order=order)
         )

@@ -149,7 +149,7 @@ def _forward_origins(
         key = one.key
         root = roots[key]
         if one.is_wrong and root not in seen and (key.path, key.call) not in named:
-            named[key.path, key.call] = _forward_label(one, paths, before)
+            named[key.path, key.call] = forward_label(one, paths, before)
         if one.is_wrong:
             seen.add(root)
         if key.slot.startswith("out."):
@@ -157,7 +157,14 @@ def _forward_origins(
     return named
 
 
-def _forward_label(one: Grafted, paths: set[str], before: str) -> str:
+def forward_label(one: Grafted, paths: set[str], before: str) -> str:
+    """Name an origin in the forward pass.
+
+    Args:
+        one: what is wrong there.
+        paths: of all compared modules.
+        before: the compared module that returned last before it; "" if none did.
+    """
     path = one.key.path or "(root)"
     after = f" after {before}" if before else ""
     if one.key.slot.startswith("in."):

@@ -41,7 +41,9 @@ def judge(
     own_candidate: float | None = None,
     tolerance: Tolerance,
     scale: float = 0.0,
-    is_free_running: bool = False,
+    least: float = 0.0,
+    asymmetry: float = 1.0,
+    is_computed: bool = False,
 ) -> Judgement:
     """Decide what the difference of one pair is.
 
@@ -56,8 +58,13 @@ def judge(
         tolerance: what decides where the twins can't.
         scale: typical Frobenius norm of like tensors around; floor for what is zero in theory.
             Native dtypes that differ are held to the finer one: a side that runs lower loses more.
-        is_free_running: the pair comes from iteration 1 or later of a free-running training, where
-            chaotic drift makes the two own distances independent samples: the larger one counts.
+        least: Frobenius norm that is rounding in any case where the twins agree: for kernels
+            known to lose more than the own distances tell.
+        asymmetry: how many times the smaller own distance the larger one may count. 1: the smaller
+            one alone, for sides that lose alike. More: a free-running training, where drift makes
+            the two independent samples. inf: the larger one, for a number without statistics.
+        is_computed: the sides computed the pair. Integers that differ then only natively may be
+            a near tie, which rounding decides, so they decide nothing.
     """
     found = _structure(native, "")
     if found:
@@ -73,9 +80,11 @@ def judge(
     if _is_exact(native):
         return _equal(native)
     if dtype_family(native.dtype_reference) in ("int", "bool"):
-        return _unequal_integers(native)
+        return _near_tie(native) if twin and is_computed else _unequal_integers(native)
     if twin and own_reference is not None and own_candidate is not None:
-        return _rounding(native, twin, own_reference, own_candidate, scale, is_free_running)
+        own = own_reference, own_candidate
+        allowed = ROUNDING_RATIO * _counted(*own, asymmetry) + _floor(native, twin, scale)
+        return _rounding(native, twin, *own, max(allowed, least))
     return _within(native, tolerance, note)
 
 
@@ -157,22 +166,43 @@ def _unequal_integers(native: Measurement) -> Judgement:
     )
 
 
+def _near_tie(native: Measurement) -> Judgement:
+    """Computed integers whose twins are equal (else `_twins` had failed them)."""
+    return Judgement(
+        Verdict.UNDECIDED,
+        Basis.TWINS,
+        Outcome.INCONCLUSIVE,
+        0.0,
+        math.inf,
+        f"{native.n_mismatched} of {native.n_elements} {native.dtype_reference} elements differ, "
+        "and none in float64: a near tie (argmax, top-k, a threshold) that rounding decides, or a "
+        f"side that computes it in lower precision. {_worst(native)}",
+    )
+
+
+def _counted(own_reference: float, own_candidate: float, asymmetry: float) -> float:
+    """The own distance that counts: the larger one, up to `asymmetry` times the smaller."""
+    more, less = max(own_reference, own_candidate), min(own_reference, own_candidate)
+    return more if math.isinf(asymmetry) else min(more, asymmetry * less)
+
+
+def _floor(native: Measurement, twin: Measurement, scale: float) -> float:
+    """What is allowed where the own distances are zero by luck or in theory."""
+    if native.dtype_reference == native.dtype_candidate == "float64":
+        return TWIN_RELATIVE * twin.norm_reference + TWIN_SCALE * scale
+    n_eps = SCALAR_EPS if native.n_elements == 1 else FLOOR_EPS
+    eps = epsilon(native.dtype_reference, native.dtype_candidate)
+    return n_eps * eps * (native.norm_reference + scale)
+
+
 def _rounding(
     native: Measurement,
     twin: Measurement,
     own_reference: float,
     own_candidate: float,
-    scale: float,
-    is_free_running: bool,
+    allowed: float,
 ) -> Judgement:
     """The twins agree: is the native difference what each side loses to its own twin?"""
-    eps = epsilon(native.dtype_reference, native.dtype_candidate)
-    own = (max if is_free_running else min)(own_reference, own_candidate)
-    n_eps = SCALAR_EPS if native.n_elements == 1 else FLOOR_EPS
-    floor = n_eps * eps * (native.norm_reference + scale)
-    if native.dtype_reference == native.dtype_candidate == "float64":
-        floor = TWIN_RELATIVE * twin.norm_reference + TWIN_SCALE * scale
-    allowed = ROUNDING_RATIO * own + floor
     used = _share(native.norm_difference, allowed)
     if native.norm_difference <= allowed:
         return Judgement(

@@ -11,11 +11,12 @@ from dataclasses import replace
 from portalign.compare.judge import judge
 from portalign.compare.measure import measure
 from portalign.compare.norms import distance
-from portalign.compare.tolerance import for_dtypes
-from portalign.records import Array, TensorKey
+from portalign.compare.tolerance import for_dtype
+from portalign.records import Array, Kind, TensorKey
 from portalign.results import (
     Basis,
     Comparison,
+    Measurement,
     Outcome,
     Reservation,
     Tolerance,
@@ -36,7 +37,7 @@ def compare(
     twins: tuple[Array, Array] | None = None,
     tolerance: Tolerance | None = None,
     scale: float = 0.0,
-    is_free_running: bool = False,
+    asymmetry: float = 1.0,
     module_type: str = "",
     order: int = 0,
 ) -> Comparison:
@@ -46,7 +47,9 @@ def compare(
         reference: native values.
         candidate: native values, same shape expected.
         twins: float64 values of both sides, where both were captured.
-        tolerance: default `for_dtypes` of the two dtypes and `scale`.
+        tolerance: what decides without twins, by default `for_dtype` of the reference and
+            `scale`. One that is given is also allowed where twins agree, whatever each side loses.
+        scale, asymmetry: as in `judge`.
     """
     native = measure(reference, candidate)
     twin = measure(*twins) if twins else None
@@ -60,10 +63,11 @@ def compare(
         twin,
         own_reference=own[0],
         own_candidate=own[1],
-        tolerance=tolerance
-        or for_dtypes(native.dtype_reference, native.dtype_candidate, scale=scale),
+        tolerance=tolerance or for_dtype(native.dtype_reference, scale=scale),
         scale=scale,
-        is_free_running=is_free_running,
+        least=_allowance(tolerance, native) if tolerance else 0.0,
+        asymmetry=asymmetry,
+        is_computed=key.kind in (Kind.ACTIVATION, Kind.OUTPUT),
     )
     return Comparison(
         key=key,
@@ -83,6 +87,10 @@ def compare(
         module_type=module_type,
         order=order,
     )
+
+
+def _allowance(tolerance: Tolerance, native: Measurement) -> float:
+    return tolerance.relative * native.norm_reference + tolerance.absolute
 
 
 def as_data(found: Comparison) -> Comparison:

@@ -54,8 +54,9 @@ def same_side(
         return Reservation(
             "same-side",
             f"{_short(reference)} and {_short(candidate)} return the same model: the same classes "
-            "of the same files with the same settings. A model compared with itself always agrees. "
-            "Let the candidate's `build:` return the port",
+            "of the same files, and the same settings, configurations and functions in every "
+            "module. A model compared with itself always agrees. Let the candidate's `build:` "
+            "return the port",
         )
     return None
 

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from portalign.config.decisive import decisive, unused
 from portalign.config.entries import AsTuple, Entry, EntryField
 from portalign.config.parts import Device, Function, Part, Side, Texts, Tolerance, Weights
-from portalign.config.references import complaint, source_file
+from portalign.config.references import complaint, source_files
 from portalign.errors import PortFileError
 from portalign.records import Precision, Role, Step
 from portalign.request import CaptureRequest, Json, Spec
@@ -198,21 +199,15 @@ class Port(Part):
         data["metrics"] = [metric.as_dict() for metric in self.metrics]
         return {"file": str(self.file), **_copy(data)}
 
-    def fingerprint(self) -> str:
-        """SHA-256 of what is asked and of the function files it names.
+    def fingerprint(self, step: Step) -> str:
+        """SHA-256 of what decides a step's captures: the settings and the code.
 
-        Equal wherever the port lies. It leaves out what can't change a result: the file's own
-        place, `parallel:` and the interpreters' paths.
+        The code is the function files that the port names for this step and the modules beside
+        them that they import; installed packages are left out. Equal wherever the port lies.
         """
-        data = self.as_dict()
-        for key in ("file", "parallel"):
-            del data[key]
-        for role in Role:
-            del data[role.value]["python"]
-        text = json.dumps(data, sort_keys=True)
-        text = text.replace(json.dumps(f"{self.folder}/")[1:-1], "")
+        text = json.dumps(decisive(self.as_dict(), step), sort_keys=True)
         digest = hashlib.sha256(text.encode())
-        for path in sorted({path for each in self._references() if (path := source_file(each))}):
+        for path in source_files(self._references(without=unused(step))):
             digest.update(path.read_bytes() if path.is_file() else b"absent")
         return digest.hexdigest()
 
@@ -222,10 +217,11 @@ class Port(Part):
             ("metrics", metric) for metric in self.metrics
         ]
 
-    def _references(self) -> list[str]:
+    def _references(self, *, without: tuple[str, ...]) -> list[str]:
         sides = (self.reference, self.candidate)
         named = [self.batches, *(side.build for side in sides), *(side.batches for side in sides)]
-        own = [each for _, entry in self._entries() for each in entry.references()]
+        entries = (entry for name, entry in self._entries() if name not in without)
+        own = [each for entry in entries for each in entry.references()]
         return [each for each in named if each] + own
 
     def _spec(self, entry: Entry | None, role: Role) -> Spec | None:

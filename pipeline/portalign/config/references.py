@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic_core import PydanticCustomError
@@ -50,10 +51,39 @@ def resolve(reference: str, folder: Path) -> str:
     return reference
 
 
-def source_file(reference: str) -> Path | None:
-    """The file of a resolved reference; None for one that names a module."""
-    place = reference.rpartition(":")[0]
-    return Path(place) if place.endswith(".py") else None
+def source_files(references: Iterable[str]) -> list[Path]:
+    """The files of resolved references and, in turn, the modules and packages beside them that they
+    import; nothing for a reference that names a module.
+    """
+    places = (reference.rpartition(":")[0] for reference in references)
+    pending = [Path(place) for place in places if place.endswith(".py")]
+    found: set[Path] = set()
+    while pending:
+        path = pending.pop()
+        if path not in found:
+            found.add(path)
+            pending += [beside for name in _imported(path) for beside in _beside(path, name)]
+    return sorted(found)
+
+
+def _imported(path: Path) -> set[str]:
+    """Top-level names of the modules a file imports, wherever in it the import stands."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def _beside(path: Path, name: str) -> list[Path]:
+    file, package = path.parent / f"{name}.py", path.parent / name
+    return [file] if file.is_file() else sorted(package.rglob("*.py"))
 
 
 def complaint(found: str, *, why: str, do: str, entry: str = "") -> PydanticCustomError:

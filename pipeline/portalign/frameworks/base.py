@@ -44,7 +44,7 @@ class Clipping:
     """What gradient clipping does in one iteration.
 
     Attributes:
-        norm: global L2 norm before clipping as the framework computed it; NaN if it doesn't tell.
+        norm: global L2 norm before clipping, computed by `norms.global_norm` from the gradients.
         coefficient: clipped norm over unclipped norm; 1.0 when nothing is clipped.
     """
 

@@ -28,7 +28,8 @@ def replaced(value: Any, replace: Callable[[str, object], object]) -> Any:
     """A copy of `value` with every leaf put through `replace(slot, leaf)`; slots as in `leaves`.
 
     `replace` gets everything that is no container and returns what shall stand in its place. The
-    containers keep their types; one of which nothing changes is returned itself.
+    containers keep their types; one of which nothing changes is returned itself, and so is one that
+    can't be built anew.
 
     >>> replaced({"a": [1.0, 2.0]}, lambda slot, leaf: slot)
     {'a': ['a.0', 'a.1']}
@@ -50,7 +51,10 @@ def _replaced(
     }
     if all(new[name] is child for name, child in children.items()):
         return value
-    return _rebuilt(value, new)
+    try:
+        return _rebuilt(value, new)
+    except Exception:  # a type of the model's own may refuse in any way; it stays as it is
+        return value
 
 
 def _rebuilt(value: Any, children: Mapping[str, object]) -> Any:
@@ -60,15 +64,25 @@ def _rebuilt(value: Any, children: Mapping[str, object]) -> Any:
             changed[key] = children[str(key)]
         return changed
     if isinstance(value, tuple):
-        kind: Any = type(value)
-        is_named = hasattr(value, "_fields")  # torch's own (of torch.max) take one iterable
-        return kind(*children.values()) if is_named else kind(children.values())
+        return _rebuilt_tuple(value, children)
     changed = copy.copy(value)
     if isinstance(value, list):
         changed[:] = children.values()
     elif dataclasses.is_dataclass(value):
         for name, child in children.items():
             object.__setattr__(changed, name, child)  # frozen ones too
+    return changed
+
+
+def _rebuilt_tuple(value: Any, children: Mapping[str, object]) -> Any:
+    kind: Any = type(value)
+    try:
+        changed = tuple.__new__(kind, children.values())  # past a `__new__` of the type's own
+    except TypeError:  # torch's own (of torch.max) refuse that and take one iterable
+        return kind(children.values())
+    vars_of = getattr(value, "__dict__", None)
+    if vars_of:
+        changed.__dict__.update(vars_of)
     return changed
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
+from portalign.errors import CaptureError
 from portalign.frameworks.base import Tensor
 from portalign.records import Kind, ModuleInfo, ParameterInfo, Structure
 
@@ -66,3 +67,13 @@ def named(state: Iterable[Held]) -> Iterator[tuple[str, Tensor]]:
     """Full name and live tensor of everything held."""
     for held in state:
         yield held.name, held.tensor
+
+
+def check_shape(name: str, found: Sequence[int], expected: Sequence[int]) -> None:
+    """Raise CaptureError unless values of shape `found` fit the tensor they are loaded into."""
+    if tuple(found) != tuple(expected):
+        raise CaptureError(
+            f"{name}: values of shape {tuple(found)} for a tensor of shape {tuple(expected)}",
+            why="a broadcast would load something else than the reference's weight",
+            do="correct `weights:` in the port file",
+        )

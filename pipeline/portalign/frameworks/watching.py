@@ -1,4 +1,4 @@
-"""What a watched run does at the door of every module. How hooks are hung is each framework's own.
+"""What a watched run does at the door of every module; `frameworks.hooks` hangs it there.
 
 Only forward hooks and tensor hooks are used: a module backward hook changes gradients bitwise in
 torch. A watching hook returns nothing, for a returned value takes the place of the watched one; a
@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from portalign.frameworks.base import Replacements, Sink, Tensor
@@ -20,7 +18,6 @@ from portalign.frameworks.placing import Placed
 from portalign.records import Array, Kind
 
 LeafFinder = Callable[[object], Iterator[tuple[str, Tensor]]]
-Door = tuple[str, Any, str]  # path, module, module type
 _Place = tuple[str, str, int, str]  # path, slot, call, module type
 
 
@@ -36,49 +33,6 @@ class Keeper(Protocol):
 
     def leave(self, path: str, module_type: str, output: object) -> object | None:
         """A module has run: another output to pass on, or None to leave it."""
-
-
-@contextmanager
-def hung(doors: Iterable[Door], keeper: Keeper, *, before: str, after: str) -> Iterator[None]:
-    """Hang the keeper on every door while open.
-
-    Args:
-        before: name of the module method that registers a hook before forward.
-        after: likewise after forward; the frameworks call it differently.
-    """
-    with ExitStack() as hooks:
-        hooks.callback(keeper.hooks.remove)
-        for path, module, module_type in doors:
-            enter = partial(_enter, keeper=keeper, path=path, module_type=module_type)
-            leave = partial(_leave, keeper=keeper, path=path, module_type=module_type)
-            hooks.callback(getattr(module, before)(enter, with_kwargs=True).remove)
-            hooks.callback(getattr(module, after)(leave, with_kwargs=True).remove)
-        yield
-
-
-def _enter(
-    _module: object,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    keeper: Keeper,
-    path: str,
-    module_type: str,
-) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    return keeper.enter(path, module_type, args, kwargs)
-
-
-def _leave(
-    _module: object,
-    _args: tuple[Any, ...],
-    _kwargs: dict[str, Any],
-    output: object,
-    *,
-    keeper: Keeper,
-    path: str,
-    module_type: str,
-) -> object | None:
-    return keeper.leave(path, module_type, output)
 
 
 class CallCounter:

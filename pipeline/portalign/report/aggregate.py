@@ -1,15 +1,13 @@
 """All steps of a port as one verdict, from the ``report.json`` files alone.
 
 A step proves something only on top of what it builds on: one whose prerequisite failed is
-blocked, one that didn't run is named, and one that is older than a changed prerequisite is noted.
+blocked, one that didn't run is named, and one that was captured with another port is stale.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -17,7 +15,6 @@ from pathlib import Path
 
 from portalign.errors import ReportError
 from portalign.records import Step
-from portalign.report.codec import encode
 from portalign.report.data import FILE_NAME, SCHEMA, read_step_report, write_json
 from portalign.results import Outcome, StepReport
 
@@ -43,6 +40,7 @@ class StepState(str, Enum):
     ERROR = "error"
     BLOCKED = "blocked"
     MISSING = "missing"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +48,13 @@ class StepSummary:
     """One step within a run.
 
     Attributes:
-        state: as `outcome`, or blocked, or missing.
-        outcome: what it counts as; blocked and missing count as INCONCLUSIVE.
+        state: as `outcome`, or blocked, missing or stale.
+        outcome: what it counts as; blocked, missing and stale count as INCONCLUSIVE.
         own_outcome: what its own report says; None if there is none that can be read.
-        reason: its headline, or why it is blocked, missing or in error.
+        reason: its headline, or why it is blocked, missing, stale or in error.
         verdicts: number of compared pairs by verdict.
         created: when it ran, as the report has it; "" if unknown.
-        settings_sha256: hash of the settings it ran with; "" if unknown.
+        fingerprint: of the port it was captured with; "" if unknown.
     """
 
     step: Step
@@ -66,7 +64,7 @@ class StepSummary:
     reason: str
     verdicts: dict[str, int]
     created: str
-    settings_sha256: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ class RunReport:
     Attributes:
         outcome: FAIL if a step failed, PASS if all passed, INCONCLUSIVE otherwise.
         steps: one entry for every step there is, in their order.
-        notes: what makes the whole less than its parts: steps run with other settings since.
+        notes: what makes the whole less than its parts: reports of several ports.
     """
 
     schema: int
@@ -89,12 +87,24 @@ class RunReport:
     next_command: str
 
 
-def gather(port_folder: Path, *, port_option: str = "") -> RunReport:
+def _always_fresh(_report: StepReport) -> str:
+    return ""
+
+
+def gather(
+    port_folder: Path,
+    *,
+    port_option: str = "",
+    staleness: Callable[[StepReport], str] = _always_fresh,
+) -> RunReport:
     """Read every step's report under ``logs/<port>/`` and conclude.
 
     Args:
         port_folder: ``logs/<port>/``.
-        port_option: what the user gave to ``--port``, for the next command; the port's name if "".
+        port_option: what the user gave to ``--port``, and to ``--set`` after it, for the next
+            command; the port's name if "".
+        staleness: says why a report no longer speaks for the port as it stands, "" if it does. Such
+            a step proves nothing, whatever its outcome was.
 
     A report that can't be read, or whose step crashed when it was run last, makes its step an ERROR
     and leaves the others as they are; a folder without any report is INCONCLUSIVE.
@@ -109,17 +119,18 @@ def gather(port_folder: Path, *, port_option: str = "") -> RunReport:
             broken[step] = err.found
         if (port_folder / f"{step.value}{FAILED_SUFFIX}").is_dir():
             broken[step] = f"its last run crashed and left {step.value}{FAILED_SUFFIX}"
-    steps = tuple(_summary(step, reports, broken) for step in Step)
+    found = {step: staleness(report) for step, report in reports.items()}
+    stale = {step: reason for step, reason in found.items() if reason}
+    steps = tuple(_summary(step, reports, broken, stale) for step in Step)
     outcome = _conclude(steps)
     names = sorted({report.port for report in reports.values()}) or [port_folder.name]
-    notes = (*_stale(reports, steps), *_mixed(names))
     return RunReport(
         schema=SCHEMA,
         port=names[0],
         outcome=outcome,
         headline=_headline(steps),
         steps=steps,
-        notes=notes,
+        notes=_mixed(names),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         next_command=_next(steps, port_option or names[0]),
     )
@@ -147,17 +158,22 @@ def _read(port_folder: Path, step: Step) -> StepReport:
 
 
 def _summary(
-    step: Step, reports: Mapping[Step, StepReport], broken: Mapping[Step, str]
+    step: Step,
+    reports: Mapping[Step, StepReport],
+    broken: Mapping[Step, str],
+    stale: Mapping[Step, str],
 ) -> StepSummary:
     report = reports.get(step)
     own = report.outcome if report else None
     failed = [
         needed.value
         for needed in PREREQUISITES[step]
-        if needed in reports and reports[needed].outcome is Outcome.FAIL
+        if needed not in stale and needed in reports and reports[needed].outcome is Outcome.FAIL
     ]
     if step in broken:
         state, reason = StepState.ERROR, broken[step]
+    elif step in stale:
+        state, reason = StepState.STALE, f"{stale[step]}; run {_COMMANDS[step]} again"
     elif failed:
         before = f" (its own outcome was {own.value})" if own else ""
         state, reason = StepState.BLOCKED, f"{' and '.join(failed)} failed first{before}"
@@ -174,12 +190,12 @@ def _summary(
         reason=reason,
         verdicts=dict(sorted(verdicts.items())),
         created=report.created if report else "",
-        settings_sha256=_settings_hash(report) if report else "",
+        fingerprint=report.fingerprint if report else "",
     )
 
 
 def _counts_as(state: StepState) -> Outcome:
-    if state in (StepState.BLOCKED, StepState.MISSING):
+    if state in (StepState.BLOCKED, StepState.MISSING, StepState.STALE):
         return Outcome.INCONCLUSIVE
     return Outcome(state.value)
 
@@ -200,41 +216,21 @@ def _headline(steps: tuple[StepSummary, ...]) -> str:
     return f"{n_passed} of {len(steps)} steps pass" + "".join(f"; {part}" for part in parts)
 
 
-def _stale(reports: Mapping[Step, StepReport], steps: tuple[StepSummary, ...]) -> tuple[str, ...]:
-    hashes = {step.step: step.settings_sha256 for step in steps}
-    return tuple(
-        f"{step.value} is stale: {needed.value} was run again later with other settings; "
-        f"run {_COMMANDS[step]} again"
-        for step in reports
-        for needed in PREREQUISITES[step]
-        if needed in reports
-        and _time(reports[needed]) > _time(reports[step])
-        and hashes[needed] != hashes[step]
-    )
-
-
 def _mixed(names: list[str]) -> tuple[str, ...]:
     if len(names) == 1:
         return ()
     return (f"the reports are of different ports: {', '.join(names)}",)
 
 
-def _settings_hash(report: StepReport) -> str:
-    text = json.dumps(encode(report.settings), sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _time(report: StepReport) -> float:
-    """Seconds since the epoch; -inf when the report doesn't say."""
-    try:
-        return datetime.fromisoformat(report.created.replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return float("-inf")
-
-
 def _next(steps: tuple[StepSummary, ...], port: str) -> str:
     """The command for the first step that isn't settled; "" where all passed."""
-    for state in (StepState.FAILED, StepState.ERROR, StepState.MISSING, StepState.INCONCLUSIVE):
+    for state in (
+        StepState.FAILED,
+        StepState.ERROR,
+        StepState.STALE,
+        StepState.MISSING,
+        StepState.INCONCLUSIVE,
+    ):
         for step in steps:
             if step.state is state:
                 return f"{_COMMANDS[step.step]} --port {port}"

@@ -71,7 +71,9 @@ def _train(
             taken = forward_for_loss(session, model, batch, precision)
             with blame("the loss", session.request):
                 loss = loss_function(*taken)
-            session.recorder.tensor(TensorKey(Kind.LOSS, "loss", "", 0, iteration, precision), loss)
+            # As one number: a loss of shape [1] on one side is the same loss.
+            key = TensorKey(Kind.LOSS, "loss", "", 0, iteration, precision)
+            session.recorder.tensor(key, loss.reshape([]))
             with blame("backward from the loss", session.request):
                 trainer.backward(loss)
         if iteration in kept:

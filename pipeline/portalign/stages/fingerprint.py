@@ -13,12 +13,14 @@ from pathlib import Path
 
 from portalign.frameworks.base import Model
 from portalign.records import Structure
+from portalign.stages.described import described
 
-_PLAIN = (bool, int, float, str)
+# Of every module in torch or paddle: its inner modules and weights, told elsewhere or left out.
+_REGISTERED = ("_modules", "_sub_layers", "_parameters", "_buffers")
 
 
 def fingerprint(model: Model, structure: Structure) -> str:
-    """SHA-256 over every module's path, class, source file and plain attributes.
+    """SHA-256 over every module's path, class, source file and attributes.
 
     Returns "" where no class is the porter's own (a bare ``Sequential``): equal stacks of the
     framework's own modules may well be two honest models.
@@ -30,9 +32,9 @@ def fingerprint(model: Model, structure: Structure) -> str:
         is_own = cls.__module__.partition(".")[0] not in ("torch", "paddle")
         has_own |= is_own
         settings = sorted(
-            (name, repr(value))
+            (name, described(value))
             for name, value in vars(module).items()
-            if name[0] != "_" and isinstance(value, _PLAIN)
+            if name not in _REGISTERED
         )
         lines.append(f"{path} {cls.__qualname__} {_source(cls) if is_own else ''} {settings}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest() if has_own else ""

@@ -16,8 +16,8 @@ from portalign.stages.batches import batches_of, model_arguments
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session, restore, tensors_of
 from portalign.store import TraceWriter, read_trace
+from portalign.store.layout import GRAFT, GRAFT_FAILURE
 
-GRAFT = "graft"
 _Values = dict[tuple[Kind, str, str, int], Array]
 
 
@@ -44,6 +44,13 @@ def run(session: Session, model: Model) -> None:
         else:
             _run_once(grafted, model, values, precision)
     writer.finish(session.info())
+
+
+def tell_failure(session: Session, error: str) -> None:
+    """Leave word, beside what there is of a trace, of what ended the pass."""
+    folder = session.folder / GRAFT
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / GRAFT_FAILURE).write_text(error, encoding="utf-8")
 
 
 def _run_once(session: Session, model: Model, values: _Values, precision: Precision) -> None:

@@ -2,17 +2,18 @@
 
 Each metric is computed on this side's own predictions ("own"), on the reference's ("shared"), and
 on crafted
-ones that separate implementations: ties, a class that never occurs, a short last batch.
+ones that separate implementations: ties, a class that never occurs, a short last batch. The first
+predictions have float64 twins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from portalign.errors import CaptureError, PortalignError
-from portalign.frameworks.base import Model
+from portalign.frameworks.base import Batch, Model
 from portalign.functions import describe
 from portalign.records import Array, Kind, Precision, Role, TensorKey
 from portalign.request import Spec
@@ -20,8 +21,11 @@ from portalign.stages import exchange
 from portalign.stages.batches import batch_key, own_batches
 from portalign.stages.calling import call_model
 from portalign.stages.outputs import named_outputs, scores_of
-from portalign.stages.session import Session, open_model
+from portalign.stages.session import Session, at_precision, open_model, restore
 
+# Twins of so many batches tell what rounding does to this model's predictions; the others are held
+# to that. Two, so that a lucky one doesn't decide.
+N_TWINS = 2
 LENGTH_KEY = TensorKey(Kind.INPUT, "length")
 Scored = list[tuple[Array, Array]]
 
@@ -35,10 +39,12 @@ def run(session: Session) -> None:
             why="this step compares metrics",
             do="add `metrics: [accuracy]`, or leave this step out",
         )
-    session.precisions = (Precision.NATIVE,)  # predictions here are judged by their metrics
     model = open_model(session)
     with session.timed("predict"):
-        own = _predict(session, model)
+        own, first = _predict(session, model)
+    if Precision.FLOAT64 in session.precisions:
+        with session.timed("predict float64"):
+            _predict_lifted(session, model, first)
     shared = _share(session, own)
     with session.timed("metrics"):
         cases = {"own": own, "shared": shared, **crafted_cases(own[0][0])}
@@ -73,12 +79,15 @@ def _split(scores: Array, labels: Array, size: int) -> Scored:
     ]
 
 
-def _predict(session: Session, model: Model) -> Scored:
+def _predict(session: Session, model: Model) -> tuple[Scored, list[Batch]]:
+    """Scores and labels of every batch, and the first batches themselves."""
     request, framework, recorder = session.request, session.framework, session.recorder
-    label_field, scored = request.labels[0] if request.labels else "", []
-    n_batches = 0
+    label_field = request.labels[0] if request.labels else ""
+    scored: Scored = []
+    first: list[Batch] = []
     for index, batch in enumerate(own_batches(request)):
-        n_batches += 1
+        if index < N_TWINS:
+            first.append(batch)
         for name, array in batch.items():
             recorder.array(batch_key(name, index), array)
         output = call_model(session, model, batch, Precision.NATIVE)
@@ -92,8 +101,20 @@ def _predict(session: Session, model: Model) -> Scored:
                 do="name the label field in the port file: `labels: [FIELD]`",
             )
         scored.append((np.array(framework.numpy(tensor)), np.array(batch[label_field])))
-    recorder.array(LENGTH_KEY, np.asarray(n_batches, dtype=np.int64))
-    return scored
+    recorder.array(LENGTH_KEY, np.asarray(len(scored), dtype=np.int64))
+    return scored, first
+
+
+def _predict_lifted(session: Session, model: Model, batches: Sequence[Batch]) -> None:
+    """Record the float64 twins of the first predictions. The model stays lifted."""
+    request, framework, precision = session.request, session.framework, Precision.FLOAT64
+    restore(session, model)
+    with at_precision(session, model, precision):
+        for index, batch in enumerate(batches):
+            output = call_model(session, model, batch, precision)
+            name, tensor = scores_of(named_outputs(output, framework, request.outputs))
+            key = TensorKey(Kind.PREDICTION, name, iteration=index, precision=precision)
+            session.recorder.tensor(key, tensor)
 
 
 def _share(session: Session, own: Scored) -> Scored:
@@ -126,7 +147,7 @@ def _score(session: Session, spec: Spec, cases: dict[str, Scored]) -> None:
         try:
             value = float(function(scored))
         except PortalignError as err:
-            session.recorder.writer.skip(key, err.found)
+            session.recorder.writer.skip(key, f"{err.found}; {err.do}")
             continue
         except Exception as err:
             raise CaptureError(

@@ -28,8 +28,9 @@ from portalign.stages.recorder import Recorder
 from portalign.store import state_sha256
 
 # Bytes that both sides need at once per byte of native weights, float64 twin included:
-# forward 2 x (1 native + 2 lifted); backward adds gradients and two optimizer moments, lifted.
-_TWIN_FACTOR = {Step.FORWARD: 6, Step.BACKWARD: 18}
+# forward and metric 2 x (1 native + 2 lifted); backward adds gradients and two optimizer moments,
+# lifted.
+_TWIN_FACTOR = {Step.FORWARD: 6, Step.METRIC: 6, Step.BACKWARD: 18}
 _BASE_BYTES = 2 * 2**30  # two processes with their frameworks
 
 

@@ -16,9 +16,8 @@ from portalign.mapping.names import match_state
 from portalign.mapping.weights import WeightPlan, carry
 from portalign.records import Array, Role, Structure, TensorKey, Trace
 from portalign.request import Json
+from portalign.store.layout import WEIGHTS
 from portalign.store.pages import release
-
-WEIGHTS = "weights"
 
 
 def folder(step_folder: Path, role: Role) -> Path:

@@ -8,8 +8,8 @@ that others made are `portalign.foreign`.
 from __future__ import annotations
 
 from portalign.store.hashing import state_sha256
-from portalign.store.reader import read_side_info, read_trace
+from portalign.store.reader import read_trace
 from portalign.store.shards import can_hold
 from portalign.store.writer import TraceWriter
 
-__all__ = ["TraceWriter", "can_hold", "read_side_info", "read_trace", "state_sha256"]
+__all__ = ["TraceWriter", "can_hold", "read_trace", "state_sha256"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from portalign.errors import TraceError
-from portalign.records import Array, SideInfo, TensorKey, TensorRecord, Trace
+from portalign.records import Array, TensorKey, TensorRecord, Trace
 from portalign.store import layout, plain, shards
 from portalign.store.layout import Line, Manifest
 from portalign.store.shards import ShardError
@@ -43,16 +43,6 @@ def read_trace(folder: Path) -> Trace:
             folder, f"the manifest promises {manifest.n_records} records, {len(records)} are there"
         )
     return Trace(str(folder), manifest.info, records, True, manifest.skipped)
-
-
-def read_side_info(folder: Path) -> SideInfo | None:
-    """How the side in `folder` was run; None if there is no whole trace.
-
-    Raises:
-        TraceError: the manifest is damaged or newer than this portalign.
-    """
-    manifest = _manifest(folder)
-    return manifest.info if manifest else None
 
 
 def _manifest(folder: Path) -> Manifest | None:

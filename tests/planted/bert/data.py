@@ -64,6 +64,13 @@ def f1_of_class_zero(scored: Scored) -> float:
     return 2 * both / int(said.sum() + true.sum()) if both else 0.0
 
 
+def auc_of_class_zero(scored: Scored) -> float:
+    """Area under the ROC curve of the other class's score."""
+    scores, labels = (np.concatenate(parts) for parts in zip(*scored, strict=True))
+    gaps = scores[labels == 1, :1] - scores[labels == 0, :1].T  # [positives, negatives]
+    return float(((gaps > 0) + 0.5 * (gaps == 0)).mean()) if gaps.size else 0.0
+
+
 def first_of_ties(scored: Scored) -> float:
     """Accuracy that takes the first class among equal scores, as both frameworks do."""
     return float(np.concatenate([scores.argmax(axis=1) == y for scores, y in scored]).mean())

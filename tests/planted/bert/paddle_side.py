@@ -95,6 +95,25 @@ def adamw(
     )
 
 
+def adamw_in_bfloat16(
+    model: nn.Layer, learning_rate: Any, grad_clip: Any, settings: Mapping[str, object]
+) -> paddle.optimizer.Optimizer:
+    return _Bfloat16Weights(
+        learning_rate, parameters=model.parameters(), grad_clip=grad_clip, weight_decay=0.01
+    )
+
+
+class _Bfloat16Weights(paddle.optimizer.AdamW):
+    """An optimizer without main weights: what it writes has eight bits, its twin all of them."""
+
+    def step(self) -> None:
+        super().step()
+        with paddle.no_grad():
+            for weight in self._parameter_list:
+                if weight.dtype == paddle.float32:
+                    paddle.assign(weight.astype("bfloat16").astype("float32"), weight)
+
+
 def adamw_without_clip(
     model: nn.Layer, learning_rate: Any, grad_clip: Any, settings: Mapping[str, object]
 ) -> paddle.optimizer.Optimizer:
@@ -107,6 +126,10 @@ def mean_loss(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
 
 def sum_loss(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
     return F.cross_entropy(outputs["logits"], batch["labels"], reduction="sum")
+
+
+def loss_of_shape_1(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    return mean_loss(outputs, batch).reshape([1])
 
 
 def warmup(settings: Mapping[str, object]) -> lr.LRScheduler:

@@ -32,9 +32,9 @@ def metric(spec: Spec) -> MetricFunction:
     - precision, recall, f1 of two classes: `paddle.metric.Precision` and ``Recall`` on predicted
       classes. On probabilities a tie at 0.5 would be class 1 to the one and class 0 to the other.
     - precision, recall, f1 averaged over classes: paddle has none; counted per class in numpy.
-    - auc: `paddle.metric.Auc` on softmax probabilities. It counts them in bins, so scores of one
-      bin tie: with the 2^20 bins taken here up to 3e-5 of 4000 sharp scores (mostly 0 of a few
-      hundred), with paddle's default of 4096 up to 3e-3.
+    - auc: `paddle.metric.Auc` on the ranks of the scores, a bin for each distinct score. On softmax
+      probabilities scores of one bin tie: with 2^20 bins it differs from scikit-learn by up to
+      5e-5 for logits of a few units and by 7e-3 for logits of ten, where float32 chances are 1.
     """
     arguments = resolve(Group.METRIC, spec)
     if spec.function:
@@ -77,14 +77,17 @@ def _f1(batches: CheckedBatches, arguments: Mapping[str, Json]) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _auc(batches: CheckedBatches, arguments: Mapping[str, Json]) -> float:
-    auc = paddle.metric.Auc(num_thresholds=arguments["num_thresholds"])
+def _auc(batches: CheckedBatches, _arguments: Mapping[str, Json]) -> float:
     classes = {int(label) for _, labels in batches.batches for label in np.unique(labels)}
     if len(classes) < 2 or not all(np.isfinite(scores).all() for scores, _ in batches.batches):
         return float("nan")  # paddle says 0.0, as of a classifier that is always wrong
-    for scores, labels in batches.batches:
-        chances = paddle.nn.functional.softmax(paddle.to_tensor(scores, dtype="float64"), axis=-1)
-        auc.update(chances.numpy(), labels[:, None])
+    wide = [scores.astype(np.float64) for scores, _ in batches.batches]
+    distinct = np.unique(np.concatenate([scores[:, 1] - scores[:, 0] for scores in wide]))
+    auc = paddle.metric.Auc(num_thresholds=len(distinct))
+    for scores, (_, labels) in zip(wide, batches.batches, strict=True):
+        ranks = np.searchsorted(distinct, scores[:, 1] - scores[:, 0])
+        chances = (ranks + 0.5) / len(distinct)  # the middle of bin `rank`
+        auc.update(np.stack([1 - chances, chances], axis=1), labels[:, None])
     return float(auc.accumulate())
 
 

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 
 import paddle
 
-from portalign.frameworks.base import Replacements, Sink
+from portalign.frameworks.hooks import Door, Hooks
 from portalign.frameworks.paddlepaddle.modules import from_numpy, known_type
-from portalign.frameworks.watching import Door, Doorkeeper, Grafter, Keeper, LeafFinder, hung
 from portalign.records import Array
-
-
-def watch(
-    model: paddle.nn.Layer, sink: Sink, find_leaves: LeafFinder, *, gradients: bool
-) -> AbstractContextManager[None]:
-    """Send inputs and outputs (and output gradients) of every layer to the sink while open."""
-    return _hung(model, Doorkeeper(sink, find_leaves, _wants_gradient if gradients else None))
-
-
-def graft(
-    model: paddle.nn.Layer, replacements: Replacements, sink: Sink, *, gradients: bool
-) -> AbstractContextManager[None]:
-    """Send what arrives at every door to the sink and let the replacement pass, while open."""
-    wants_gradient = _wants_gradient if gradients else None
-    return _hung(model, Grafter(replacements, sink, _is_tensor, _put, _version, wants_gradient))
-
-
-def _hung(model: paddle.nn.Layer, keeper: Keeper) -> AbstractContextManager[None]:
-    before, after = "register_forward_pre_hook", "register_forward_post_hook"
-    return hung(_doors(model), keeper, before=before, after=after)
 
 
 def _doors(model: paddle.nn.Layer) -> Iterator[Door]:
@@ -69,3 +47,15 @@ class _Put(paddle.autograd.PyLayer):
     @staticmethod
     def backward(_ctx: object, gradient: paddle.Tensor) -> paddle.Tensor:
         return gradient
+
+
+_HOOKS = Hooks(
+    doors=_doors,
+    before="register_forward_pre_hook",
+    after="register_forward_post_hook",
+    is_tensor=_is_tensor,
+    put=_put,
+    version=_version,
+    wants_gradient=_wants_gradient,
+)
+watch, graft = _HOOKS.watch, _HOOKS.graft

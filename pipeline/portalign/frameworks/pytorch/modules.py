@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -43,17 +43,8 @@ def load(model: torch.nn.Module, values: Iterable[tuple[str, Array]]) -> None:
     targets = dict(state(model))
     with torch.no_grad():
         for name, array in values:
-            _check_shape(name, array.shape, targets[name].shape)
+            trees.check_shape(name, array.shape, targets[name].shape)
             targets[name].copy_(from_numpy(np.array(array)))
-
-
-def _check_shape(name: str, found: Sequence[int], expected: Sequence[int]) -> None:
-    if tuple(found) != tuple(expected):
-        raise CaptureError(
-            f"{name}: values of shape {tuple(found)} for a tensor of shape {tuple(expected)}",
-            why="a broadcast would load something else than the reference's weight",
-            do="correct `weights:` in the port file",
-        )
 
 
 def dtype_name(tensor: torch.Tensor) -> str:

@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 
-from portalign.frameworks.base import Replacements, Sink
+from portalign.frameworks.hooks import Door, Hooks
 from portalign.frameworks.pytorch.modules import from_numpy, known_type
-from portalign.frameworks.watching import Door, Doorkeeper, Grafter, Keeper, LeafFinder, hung
 from portalign.records import Array
-
-
-def watch(
-    model: torch.nn.Module, sink: Sink, find_leaves: LeafFinder, *, gradients: bool
-) -> AbstractContextManager[None]:
-    """Send inputs and outputs (and output gradients) of every module to the sink while open."""
-    return _hung(model, Doorkeeper(sink, find_leaves, _wants_gradient if gradients else None))
-
-
-def graft(
-    model: torch.nn.Module, replacements: Replacements, sink: Sink, *, gradients: bool
-) -> AbstractContextManager[None]:
-    """Send what arrives at every door to the sink and let the replacement pass, while open."""
-    wants_gradient = _wants_gradient if gradients else None
-    return _hung(model, Grafter(replacements, sink, _is_tensor, _put, _version, wants_gradient))
-
-
-def _hung(model: torch.nn.Module, keeper: Keeper) -> AbstractContextManager[None]:
-    before, after = "register_forward_pre_hook", "register_forward_hook"
-    return hung(_doors(model), keeper, before=before, after=after)
 
 
 def _doors(model: torch.nn.Module) -> Iterator[Door]:
@@ -67,3 +45,15 @@ class _Put(torch.autograd.Function):
     @staticmethod
     def backward(_ctx: object, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return gradient, None
+
+
+_HOOKS = Hooks(
+    doors=_doors,
+    before="register_forward_pre_hook",
+    after="register_forward_hook",
+    is_tensor=_is_tensor,
+    put=_put,
+    version=_version,
+    wants_gradient=_wants_gradient,
+)
+watch, graft = _HOOKS.watch, _HOOKS.graft
