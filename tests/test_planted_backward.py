@@ -86,6 +86,13 @@ def test_the_right_training_passes(results: dict[str, Result], name: str) -> Non
     }
 
 
+def test_what_the_twins_even_out_is_named(results: dict[str, Result]) -> None:
+    notes = results["named"].report.notes
+
+    assert any(note.startswith("clip_norm without the 1e-6") for note in notes)
+    assert "optimizer weight_decay 0.01 as float32" in notes
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_training_fails_and_the_first_place_is_named(
     results: dict[str, Result], name: str

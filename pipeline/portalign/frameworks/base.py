@@ -202,6 +202,13 @@ class Framework(ABC):
         """Build optimizer, scheduler and clipping; for `model` None around one dummy parameter."""
 
     @abstractmethod
+    def rounded_constants(self, spec: Spec, *, other_framework: str) -> tuple[str, ...]:
+        """What the float64 twin of a loss or optimizer evens out to match the other side.
+
+        One sentence each, for the report; empty where nothing is changed.
+        """
+
+    @abstractmethod
     def metric(self, spec: Spec) -> MetricFunction:
         """The metric, computed batch by batch with this framework's usual library."""
 

@@ -111,6 +111,11 @@ def training(
         other_framework=request.other_framework,
     )
     loss = framework.loss(request.loss, request.settings, other_framework=request.other_framework)
+    if precision is Precision.FLOAT64:
+        specs = [request.optimizer, *([] if request.loss.function else [request.loss])]
+        for spec in specs:
+            other = request.other_framework
+            session.lifted += framework.rounded_constants(spec, other_framework=other)
     return trainer, loss
 
 

@@ -129,6 +129,9 @@ class PaddlePaddle(Framework):
             model, optimizer, lr_scheduler, settings=settings, precision=precision
         )
 
+    def rounded_constants(self, spec: Spec, *, other_framework: str) -> tuple[str, ...]:
+        return training.rounded_constants(spec)
+
     def metric(self, spec: Spec) -> MetricFunction:
         return metrics.metric(spec)
 

@@ -49,11 +49,6 @@ def loss(
     return named
 
 
-def rounded_constants(spec: Spec) -> tuple[str, ...]:
-    """Nothing: paddle rounds its scalars by itself."""
-    return ()
-
-
 def _one_number(value: object, source: str) -> paddle.Tensor:
     if not isinstance(value, paddle.Tensor) or value.size != 1:
         shape = list(value.shape) if isinstance(value, paddle.Tensor) else type(value).__name__

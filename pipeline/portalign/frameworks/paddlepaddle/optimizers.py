@@ -61,11 +61,6 @@ def optimizer(
     return _OPTIMIZERS[spec.name](model, arguments, common)
 
 
-def rounded_constants(spec: Spec) -> tuple[str, ...]:
-    """Nothing: paddle rounds its scalars by itself."""
-    return ()
-
-
 def _grad_clip(arguments: Mapping[str, Json]) -> Any:
     if arguments["clip_norm"] is not None:
         return paddle.nn.ClipGradByGlobalNorm(clip_norm=float(arguments["clip_norm"]))

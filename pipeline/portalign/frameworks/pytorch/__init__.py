@@ -136,6 +136,9 @@ class PyTorch(Framework):
             round_scalars=other_framework == "paddle",
         )
 
+    def rounded_constants(self, spec: Spec, *, other_framework: str) -> tuple[str, ...]:
+        return training.rounded_constants(spec) if other_framework == "paddle" else ()
+
     def metric(self, spec: Spec) -> MetricFunction:
         return metrics.metric(spec)
 
