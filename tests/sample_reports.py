@@ -114,7 +114,7 @@ def side(role: Role, framework: str) -> SideInfo:
 def step_report(step: Step = Step.FORWARD, **changes: Any) -> StepReport:
     """A passing step; `changes` replace fields."""
     plain = StepReport(
-        schema=1,
+        schema=2,
         port="bert",
         step=step,
         outcome=Outcome.PASS,

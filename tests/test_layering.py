@@ -18,8 +18,8 @@ SOURCE = ROOT / "pipeline"
 
 # Layer of each part. A part may import its own layer and those named for it below.
 LAYERS = {
-    "facts": {"", "errors", "records", "results", "request"},
-    "ground": {"config", "foreign", "inputs", "mapping", "store"},
+    "facts": {"", "errors", "findings", "records", "results", "request"},
+    "ground": {"config", "equivalents", "foreign", "inputs", "mapping", "store"},
     "capture": {"capture", "frameworks", "functions", "stages"},
     "analysis": {"compare", "diagnose", "report"},
     "runner": {"captured", "conclude", "processes", "runner"},

@@ -118,13 +118,13 @@ def test_a_changed_field_is_refused_by_reader_and_schema_alike(
 
 
 BROKEN = {
-    "cut": (b'{"schema": 1, "port": "be', "is broken"),
+    "cut": (b'{"schema": 2, "port": "be', "is broken"),
     "empty": (b"", "is broken"),
     "nan": (b'{"schema": NaN}', "NaN is not JSON"),
     "bytes": (b"\xff\xfe{}", "is broken"),
     "deep": (b"[" * 200_000, "is nested too deeply"),
     "list": (b"[]", "is of schema None"),
-    "newer": (b'{"schema": 2}', "is of schema 2, this portalign reads schema 1"),
+    "newer": (b'{"schema": 9}', "is of schema 9, this portalign reads schema 2"),
 }
 
 
@@ -148,8 +148,8 @@ def test_an_absent_file_is_a_report_error(tmp_path: Path) -> None:
 
 
 def test_a_report_of_another_schema_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ReportError, match="this portalign writes schema 1"):
-        write_step_report(step_report(schema=2), tmp_path)
+    with pytest.raises(ReportError, match="this portalign writes schema 2"):
+        write_step_report(step_report(schema=9), tmp_path)
 
     assert list(tmp_path.iterdir()) == []
 

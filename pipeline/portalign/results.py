@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from portalign.findings import Blame, Finding, Origin
 from portalign.records import Precision, SideInfo, Step, TensorKey
 
 
@@ -192,6 +193,7 @@ class Divergence:
 
     Attributes:
         origins: labels of pairs whose own computation differs, in execution order.
+        places: the same origins, as data.
         inherited: labels of pairs that differ only because something before them does.
         unresolved: labels of pairs that differ and can't be put in either list.
         first: label of the first differing pair in execution order, None if nothing differs.
@@ -201,6 +203,7 @@ class Divergence:
     inherited: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
     first: str | None = None
+    places: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,8 @@ class StepReport:
         audit: the weight audit as sentences, one per parameter or buffer.
         next_command: what to type next.
         files: what this step wrote, relative to the port's logs folder.
+        findings: why it differs, as far as rules can tell.
+        blames: links of training iterations at fault, the first of each iteration first.
         fingerprint: of the port when this was captured, for this step; "" if that isn't known.
     """
 
@@ -237,3 +242,5 @@ class StepReport:
     next_command: str = ""
     files: tuple[str, ...] = ()
     fingerprint: str = ""
+    findings: tuple[Finding, ...] = ()
+    blames: tuple[Blame, ...] = ()

@@ -15,7 +15,7 @@ from portalign.errors import ReportError
 from portalign.report.codec import Json, decode, encode, schema
 from portalign.results import StepReport
 
-SCHEMA = 1
+SCHEMA = 2
 FILE_NAME = "report.json"
 
 
