@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from portalign.equivalents.arguments import TABLES
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import TABLES, Group
 from portalign.frameworks.paddlepaddle import lifting as paddle_lifting
 from portalign.frameworks.paddlepaddle import losses as paddle_losses
 from portalign.frameworks.pytorch import lifting as torch_lifting
@@ -75,7 +76,7 @@ CASES: dict[str, tuple[Spec, Floats, npt.NDArray[Any]]] = {
 
 
 def test_every_loss_of_the_table_is_tested_here() -> None:
-    assert {spec.name for spec, _, _ in CASES.values()} == set(TABLES[Group.LOSS])
+    assert {spec.name for spec, _, _ in CASES.values()} == set(TABLES[Area.LOSS])
 
 
 @pytest.mark.parametrize("case", CASES)

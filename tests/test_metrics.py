@@ -23,8 +23,9 @@ else:
         paddle = pytest.importorskip("paddle", reason="paddle is not installed")
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
+from portalign.equivalents.arguments import TABLES
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import TABLES, Group
 from portalign.frameworks.paddlepaddle import metrics as paddle_metrics
 from portalign.frameworks.pytorch import metrics as torch_metrics
 from portalign.request import Spec
@@ -76,7 +77,7 @@ CASES: dict[str, Callable[[int], Batches]] = {
 
 
 def test_every_metric_of_the_table_is_tested_here() -> None:
-    assert {spec.name for spec in SPECS} == set(TABLES[Group.METRIC])
+    assert {spec.name for spec in SPECS} == set(TABLES[Area.METRIC])
 
 
 @pytest.mark.parametrize("case", CASES)

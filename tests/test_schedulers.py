@@ -21,8 +21,9 @@ else:
         warnings.filterwarnings("ignore", message=".*ccache", category=UserWarning)
         pytest.importorskip("paddle", reason="paddle is not installed")
 
+from portalign.equivalents.arguments import TABLES
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import TABLES, Group
 from portalign.frameworks.base import Trainer
 from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import training as torch_training
@@ -81,7 +82,7 @@ CURVES: dict[
 
 
 def test_every_scheduler_of_the_table_is_tested_here() -> None:
-    assert set(CURVES) == set(TABLES[Group.LR_SCHEDULER])
+    assert set(CURVES) == set(TABLES[Area.LR_SCHEDULER])
 
 
 @pytest.mark.parametrize("name", CURVES)

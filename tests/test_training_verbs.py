@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from portalign.equivalents.arguments import TABLES
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import TABLES, Group
 from portalign.frameworks.base import Clipping
 from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import training as torch_training
@@ -47,7 +48,7 @@ OPTIMIZERS = {
 
 
 def test_every_optimizer_of_the_table_is_tested_here() -> None:
-    assert {spec.name for spec in OPTIMIZERS.values()} == set(TABLES[Group.OPTIMIZER])
+    assert {spec.name for spec in OPTIMIZERS.values()} == set(TABLES[Area.OPTIMIZER])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -22,7 +22,7 @@ class Row:
     Attributes:
         title: how the docs call it ("cosine, with warm restarts"); unique within its area.
         entry: the entry as it stands in ``port.yaml``, such as
-            ``{"name": "cosine_warm_restarts", "args": {"t_0": 10}}``.
+            ``{"name": "cosine_warm_restarts", "t_0": 10}``.
         torch: what is built of it in PyTorch, as code.
         paddle: what is built of it in Paddle, as code.
         caution: which arguments or defaults mean different things, and what portalign does about

@@ -12,8 +12,9 @@ from typing import Final
 import paddle
 import paddle.nn.functional as F
 
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import Group, resolve
 from portalign.frameworks.selection import pick_labels, pick_output, target_shape
 from portalign.functions import call_function
 from portalign.request import Json, Spec
@@ -35,7 +36,7 @@ def loss(
         CaptureError: unknown name or argument; when called: a missing output or field, a loss that
             is not one number, labels that paddle refuses.
     """
-    arguments = resolve(Group.LOSS, spec)
+    arguments = resolve(Area.LOSS, spec)
     if spec.function:
         return lambda outputs, batch: _one_number(
             call_function(spec.function, outputs, batch), spec.function

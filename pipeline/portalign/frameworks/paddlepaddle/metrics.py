@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import paddle
 
-from portalign.frameworks.arguments import Group, resolve
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.rows import Area
 from portalign.frameworks.base import MetricFunction
 from portalign.frameworks.scores import CheckedBatches, check_top_k, checked_metric, user_metric
 from portalign.records import Array
@@ -36,7 +37,7 @@ def metric(spec: Spec) -> MetricFunction:
       probabilities scores of one bin tie: with 2^20 bins it differs from scikit-learn by up to
       5e-5 for logits of a few units and by 7e-3 for logits of ten, where float32 chances are 1.
     """
-    arguments = resolve(Group.METRIC, spec)
+    arguments = resolve(Area.METRIC, spec)
     if spec.function:
         return user_metric(spec.function)
     n_classes = 2 if spec.name == "auc" or arguments.get("average") == "binary" else None

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import paddle
 
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import Group, resolve
 from portalign.functions import call_function
 from portalign.request import Json, Spec
 
@@ -42,7 +43,7 @@ def optimizer(
         CaptureError: unknown name or argument, or the porter's function failed or returned
             something else.
     """
-    arguments = resolve(Group.OPTIMIZER, spec)
+    arguments = resolve(Area.OPTIMIZER, spec)
     clip = _grad_clip(arguments)
     if spec.function:
         made = call_function(spec.function, model, learning_rate, clip, dict(settings))

@@ -12,8 +12,9 @@ from typing import Final
 
 from paddle.optimizer import lr
 
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import Group, resolve
 from portalign.functions import call_function
 from portalign.request import Json, Spec
 
@@ -36,7 +37,7 @@ def scheduler(
     """
     if spec is None:
         return None
-    arguments = resolve(Group.LR_SCHEDULER, spec)
+    arguments = resolve(Area.LR_SCHEDULER, spec)
     if not spec.function:
         return _SCHEDULERS[spec.name](needed_lr(base_lr), arguments)
     made = call_function(spec.function, dict(settings))

@@ -14,8 +14,9 @@ from typing import Any, final
 import paddle
 from paddle.nn.clip import GradientClipBase
 
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError, PortalignError
-from portalign.frameworks.arguments import Group, resolve
 from portalign.frameworks.base import Clipping, Trainer
 from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.paddlepaddle.optimizers import optimizer as build_optimizer
@@ -47,7 +48,7 @@ def trainer(
     Raises:
         CaptureError: unknown names or arguments, nothing to train, a porter's function that fails.
     """
-    base_lr = resolve(Group.OPTIMIZER, optimizer)["lr"]
+    base_lr = resolve(Area.OPTIMIZER, optimizer)["lr"]
     live = paddle.nn.Linear(2, 2) if model is None else model
     if all(p.stop_gradient for p in live.parameters()):
         raise CaptureError(

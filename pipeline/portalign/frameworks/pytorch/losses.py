@@ -12,8 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import Group, resolve
 from portalign.frameworks.selection import pick_labels, pick_output, target_shape
 from portalign.functions import call_function
 from portalign.request import Json, Spec
@@ -35,7 +36,7 @@ def loss(
         CaptureError: unknown name or argument; when called: a missing output or field, a loss that
             is not one number.
     """
-    arguments = resolve(Group.LOSS, spec)
+    arguments = resolve(Area.LOSS, spec)
     if spec.function:
         return lambda outputs, batch: _one_number(
             call_function(spec.function, outputs, batch), spec.function
@@ -53,7 +54,7 @@ def loss(
 
 def rounded_constants(spec: Spec) -> tuple[str, ...]:
     """What `loss` rounds through float32 with `round_scalars`, in words."""
-    smoothing = resolve(Group.LOSS, spec).get("label_smoothing")
+    smoothing = resolve(Area.LOSS, spec).get("label_smoothing")
     return (f"loss label_smoothing {smoothing}: label rows as float32",) if smoothing else ()
 
 

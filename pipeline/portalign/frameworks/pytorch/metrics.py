@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import Group, resolve
 from portalign.frameworks.base import MetricFunction
 from portalign.frameworks.scores import CheckedBatches, check_top_k, checked_metric, user_metric
 from portalign.records import Array
@@ -36,7 +37,7 @@ def metric(spec: Spec) -> MetricFunction:
         CaptureError: unknown name or argument; when called: scores or labels it can't be computed
             of.
     """
-    arguments = resolve(Group.METRIC, spec)
+    arguments = resolve(Area.METRIC, spec)
     if spec.function:
         return user_metric(spec.function)
     n_classes = 2 if spec.name == "auc" or arguments.get("average") == "binary" else None

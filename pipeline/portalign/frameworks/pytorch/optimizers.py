@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import Group, resolve
 from portalign.functions import call_function
 from portalign.request import Json, Spec
 
@@ -34,7 +35,7 @@ def optimizer(
         CaptureError: unknown name or argument, nothing to train, or the porter's function failed or
             returned something else.
     """
-    arguments = resolve(Group.OPTIMIZER, spec)
+    arguments = resolve(Area.OPTIMIZER, spec)
     if spec.function:
         made = call_function(spec.function, model, dict(settings))
         if not isinstance(made, torch.optim.Optimizer):
@@ -61,7 +62,7 @@ def round_like_paddle(optimizer: torch.optim.Optimizer) -> None:
 
 def rounded_constants(spec: Spec) -> tuple[str, ...]:
     """What `round_like_paddle` and the twin's clipping change for this optimizer, in words."""
-    arguments = resolve(Group.OPTIMIZER, spec)
+    arguments = resolve(Area.OPTIMIZER, spec)
     if spec.function:
         rounded = [
             "momentum and weight decay of SGD with momentum, weight decay of AdamW, as float32"

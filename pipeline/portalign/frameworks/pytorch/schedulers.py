@@ -14,8 +14,9 @@ from typing import Final
 import torch
 from torch.optim import lr_scheduler as lr
 
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import Group, resolve
 from portalign.functions import call_function
 from portalign.request import Json, Spec
 
@@ -36,7 +37,7 @@ def scheduler(
     """
     if spec is None:
         return None
-    arguments = resolve(Group.LR_SCHEDULER, spec)
+    arguments = resolve(Area.LR_SCHEDULER, spec)
     if not spec.function:
         return _SCHEDULERS[spec.name](optimizer, arguments)
     made = call_function(spec.function, optimizer, dict(settings))

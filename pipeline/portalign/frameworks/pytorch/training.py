@@ -11,8 +11,9 @@ from typing import final
 
 import torch
 
+from portalign.equivalents.arguments import TABLES, resolve
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.arguments import TABLES, Group, resolve
 from portalign.frameworks.base import Clipping, Trainer
 from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.pytorch import losses, optimizers
@@ -61,7 +62,7 @@ def trainer(
     Raises:
         CaptureError: unknown names or arguments, nothing to train, a porter's function that fails.
     """
-    arguments = resolve(Group.OPTIMIZER, optimizer)
+    arguments = resolve(Area.OPTIMIZER, optimizer)
     is_curve = model is None
     live = torch.nn.Linear(2, 2) if model is None else model
     if not any(p.requires_grad for p in live.parameters()):
@@ -86,7 +87,7 @@ def rounded_constants(spec: Spec) -> tuple[str, ...]:
 
     A porter's function is taken for an optimizer: its loss is its own and is never touched.
     """
-    if spec.name in TABLES[Group.LOSS]:
+    if spec.name in TABLES[Area.LOSS]:
         return losses.rounded_constants(spec)
     return optimizers.rounded_constants(spec)
 
