@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from portalign.compare.absent import absent_gradients
+from portalign.compare.consumers import consumers_of, given_out, glue_consumers, roots_of
 from portalign.compare.pairs import compare
 from portalign.compare.scales import Scales
 from portalign.mapping.pair import Pair, Pairing
-from portalign.records import Kind, Precision, TensorKey, Trace
+from portalign.records import Kind, TensorKey, Trace
 from portalign.results import Comparison, Divergence, Outcome, Verdict
 
 _GRAFTED = (Kind.ACTIVATION, Kind.LOSS, Kind.GRADIENT)
@@ -79,18 +80,18 @@ def origins(
         harmless: reference tensors whose difference has no effect, by the order of their records.
     """
     forward = [one for one in grafted if one.key.kind is Kind.ACTIVATION]
-    named = _forward_origins(forward, _roots(reference), harmless)
+    named = _forward_origins(forward, roots_of(reference), harmless)
     loss = [one.comparison.label for one in grafted if one.key.kind is Kind.LOSS and one.is_wrong]
-    consumers = _consumers(reference)
+    consumers = consumers_of(reference)
     wrong = {path for path, _ in named}  # its backward is wrong for the same reason
     absent = {
         path: text
         for path, text in absent_gradients(pairing, consumers).items()
         if path not in wrong
     }
-    glued = _glue_consumers(reference, consumers, compared={one.key.path for one in forward})
+    glued = glue_consumers(reference, consumers, compared={one.key.path for one in forward})
     spoilt = frozenset(place for place, paths in glued.items() if wrong.intersection(paths))
-    explained = spoilt | (_given_out(reference) if loss else frozenset())
+    explained = spoilt | (given_out(reference) if loss else frozenset())
     backward = _backward_origins(grafted, wrong | absent.keys(), consumers, explained)
     return tuple(dict.fromkeys([*named.values(), *loss, *absent.values(), *backward]))
 
@@ -206,72 +207,3 @@ def _backward_origins(
 def _is_near(path: str, blamed: set[str]) -> bool:
     """A blamed module, or one that holds a blamed module."""
     return any(other == path or other.startswith(f"{path}.") for other in blamed)
-
-
-def _roots(trace: Trace) -> dict[TensorKey, int]:
-    """Native key -> order of the record that holds the tensor: equal for modules that share one."""
-    return {
-        record.key: record.order if record.alias_of is None else record.alias_of
-        for record in trace.records
-        if record.key.precision is Precision.NATIVE
-    }
-
-
-def _given_out(trace: Trace) -> frozenset[tuple[str, str, int]]:
-    """(path, slot, call) of every output that is the very tensor the model returns."""
-    roots = {
-        key: root
-        for key, root in _roots(trace).items()
-        if key.kind is Kind.ACTIVATION and key.slot.startswith("out.")
-    }
-    returned = {root for key, root in roots.items() if not key.path}
-    return frozenset((k.path, k.slot, k.call) for k, root in roots.items() if root in returned)
-
-
-def _consumers(trace: Trace) -> dict[tuple[str, str, int], tuple[str, ...]]:
-    """(path, slot, call) of an output -> paths of the modules that take that very tensor."""
-    roots = _roots(trace)
-    takers: dict[int, list[str]] = {}
-    for key, root in roots.items():
-        if key.kind is Kind.ACTIVATION and key.slot.startswith("in."):
-            takers.setdefault(root, []).append(key.path)
-    return {
-        (key.path, key.slot, key.call): tuple(dict.fromkeys(takers.get(root, ())))
-        for key, root in roots.items()
-        if key.kind is Kind.ACTIVATION and key.slot.startswith("out.")
-    }
-
-
-def _glue_consumers(
-    trace: Trace, consumers: Mapping[tuple[str, str, int], Sequence[str]], *, compared: set[str]
-) -> dict[tuple[str, str, int], tuple[str, ...]]:
-    """Like `_consumers`, of the modules that an output reaches through code between modules.
-
-    Which those are is not recorded. Taken for one: the next module that is fed by glue, where no
-    module takes the output itself; else (a residual) any later one beside a module that takes it.
-    A module that the other side doesn't have is glue there, so what it feeds counts too.
-    """
-    fed_by: dict[str, set[str]] = {}
-    for (path, _, _), takers in consumers.items():
-        fed_by.setdefault(path, set()).update(takers)
-    roots = _roots(trace)
-    made = {root for key, root in roots.items() if key.slot.startswith("out.")}
-    fed = [
-        (order, key.path)
-        for order, (key, root) in enumerate(roots.items())
-        if key.kind is Kind.ACTIVATION and key.slot.startswith("in.") and root not in made
-    ]
-    found = {}
-    for order, key in enumerate(roots):
-        place = (key.path, key.slot, key.call)
-        if key.kind is not Kind.ACTIVATION or place not in consumers:
-            continue
-        later = [path for at, path in fed if at > order]
-        beside = {path.rpartition(".")[0] for path in consumers[place]}
-        if beside:
-            later = [path for path in later if path.rpartition(".")[0] in beside]
-        else:
-            later = later[:1]
-        only_here = [path for path in consumers[place] if path not in compared]
-        found[place] = (*later, *(each for path in only_here for each in fed_by.get(path, ())))
-    return found
