@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batch import Case, Result, run_all
+from portalign.findings import OriginKind
 from portalign.records import Step
 from portalign.results import Outcome
 
@@ -15,6 +16,14 @@ BIAS, NORM = "blocks.0.fc1 out.0", "blocks.1.norm out.0"
 GELU = "glue before blocks.2.fc2 in.0, after blocks.2.fc1"
 RESIDUAL = "glue before blocks.1.norm in.0, after blocks.1.fc2"
 SCALE = "glue before head in.0, after mix"
+PATHS = {
+    BIAS: "blocks.0.fc1",
+    NORM: "blocks.1.norm",
+    GELU: "blocks.2.fc2",
+    RESIDUAL: "blocks.1.norm",
+    SCALE: "head",
+    "mix out.0 call 1": "mix",
+}
 # the candidate's mistakes: the origins, exactly and in this order
 FORWARD: dict[str, tuple[str, ...]] = {
     "bias": (BIAS,),
@@ -63,6 +72,8 @@ def test_every_mistake_is_an_origin_and_nothing_else_is(
 
     assert result.report.outcome is Outcome.FAIL
     assert found.origins == FORWARD[names], result.text
+    assert tuple(place.label for place in found.places) == found.origins
+    assert [place.path for place in found.places] == [PATHS[label] for label in found.origins]
     assert found.unresolved == ()
     assert found.origins[0] in result.report.headline
 
@@ -88,3 +99,5 @@ def test_a_detached_input_is_named_by_the_backward_pass(
 
     assert result.report.outcome is Outcome.FAIL
     assert result.begins_at == (BACKWARD_ONLY["detach"],)
+    (place,) = result.report.divergence.places
+    assert (place.kind, place.path, place.after) == (OriginKind.BACKWARD, "blocks.0", "blocks.0")

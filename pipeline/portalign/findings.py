@@ -30,7 +30,8 @@ class Origin:
         path: of the reference's module; for glue, of the module that the wrong tensor arrives at,
             or that holds the code.
         slot: "in.0", "out.0", "weight"; "" where it is all of the module.
-        after: for glue, path of the compared module that returned last before it; "" if none.
+        after: for glue, path of the compared module that returned last before it; for a gradient,
+            of the one whose output it belongs to; "" if none.
     """
 
     label: str

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from portalign.findings import Origin, OriginKind
 from portalign.mapping.pair import Pairing
 from portalign.records import Kind, Role, TensorKey
 
 
 def absent_gradients(
     pairing: Pairing, consumers: Mapping[tuple[str, str, int], Sequence[str]]
-) -> dict[str, str]:
-    """Module path -> what to call the place where the candidate's gradients end, in iteration 0.
+) -> dict[str, Origin]:
+    """Module path -> the place where the candidate's gradients end, in iteration 0.
 
     Args:
         pairing: of the ordinary captures.
@@ -45,12 +46,18 @@ def absent_gradients(
     ]
     cut = {key.path for key in outputs}
     found = {
-        key.path: f"backward after {key.path}"
+        key.path: _origin(f"backward after {key.path}", key)
         for key in outputs
         if not cut.intersection(consumers.get(_place(key), ()))
     }
     frozen = [key for key in lacking if key.name in states and key.path not in cut]
-    return found | {key.path: f"backward of {key.path}: grad {key.name}" for key in frozen}
+    return found | {
+        key.path: _origin(f"backward of {key.path}: grad {key.name}", key) for key in frozen
+    }
+
+
+def _origin(label: str, key: TensorKey) -> Origin:
+    return Origin(label, OriginKind.BACKWARD, key.path, key.slot, key.call, after=key.path)
 
 
 def _is_activation(key: TensorKey) -> bool:

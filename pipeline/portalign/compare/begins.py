@@ -50,7 +50,9 @@ def begins(
         return found, (_note(err.found if isinstance(err, TraceError) else str(err)),)
     grafted = compare_grafted(pairing, trace)
     named = origins(grafted, reference, pairing, harmless=harmless)
-    return with_grafts(found, comparisons, named), inside_glue(grafted, reference, named)
+    return with_grafts(found, comparisons, named), inside_glue(
+        grafted, reference, [origin.label for origin in named]
+    )
 
 
 def _note(error: str) -> str:

@@ -15,6 +15,7 @@ from portalign.compare.absent import absent_gradients
 from portalign.compare.consumers import consumers_of, given_out, glue_consumers, roots_of
 from portalign.compare.pairs import compare
 from portalign.compare.scales import Scales
+from portalign.findings import Origin, OriginKind
 from portalign.mapping.pair import Pair, Pairing
 from portalign.records import Kind, TensorKey, Trace
 from portalign.results import Comparison, Divergence, Outcome, Verdict
@@ -70,7 +71,7 @@ def origins(
     pairing: Pairing,
     *,
     harmless: frozenset[int] = frozenset(),
-) -> tuple[str, ...]:
+) -> tuple[Origin, ...]:
     """Name every origin, forward ones first, each once.
 
     Args:
@@ -81,23 +82,27 @@ def origins(
     """
     forward = [one for one in grafted if one.key.kind is Kind.ACTIVATION]
     named = _forward_origins(forward, roots_of(reference), harmless)
-    loss = [one.comparison.label for one in grafted if one.key.kind is Kind.LOSS and one.is_wrong]
+    loss = [
+        Origin(one.comparison.label, OriginKind.LOSS, one.key.path)
+        for one in grafted
+        if one.key.kind is Kind.LOSS and one.is_wrong
+    ]
     consumers = consumers_of(reference)
     wrong = {path for path, _ in named}  # its backward is wrong for the same reason
     absent = {
-        path: text
-        for path, text in absent_gradients(pairing, consumers).items()
+        path: origin
+        for path, origin in absent_gradients(pairing, consumers).items()
         if path not in wrong
     }
     glued = glue_consumers(reference, consumers, compared={one.key.path for one in forward})
     spoilt = frozenset(place for place, paths in glued.items() if wrong.intersection(paths))
     explained = spoilt | (given_out(reference) if loss else frozenset())
     backward = _backward_origins(grafted, wrong | absent.keys(), consumers, explained)
-    return tuple(dict.fromkeys([*named.values(), *loss, *absent.values(), *backward]))
+    return _each_once([*named.values(), *loss, *absent.values(), *backward])
 
 
 def with_grafts(
-    found: Divergence, comparisons: Sequence[Comparison], grafted: Sequence[str]
+    found: Divergence, comparisons: Sequence[Comparison], grafted: Sequence[Origin]
 ) -> Divergence:
     """Put the grafted pass's origins in place of those that were read off the order of events.
 
@@ -113,16 +118,25 @@ def with_grafts(
         if one.key.kind in _SELF_MADE or (one.key.kind in _STATE and not one.key.iteration)
     }
     imprecise = {one.label for one in comparisons if one.verdict is Verdict.PRECISION}
-    kept = [label for label in found.origins if label in unseen]
-    native_only = [label for label in found.origins if label in imprecise and label not in unseen]
-    named = tuple(dict.fromkeys([*kept, *grafted, *native_only]))
+    kept = [one for one in found.places if one.label in unseen]
+    native_only = [p for p in found.places if p.label in imprecise and p.label not in unseen]
+    places = _each_once([*kept, *grafted, *native_only])
+    labels = tuple(one.label for one in places)
     failing = [one.label for one in comparisons if one.outcome is Outcome.FAIL]
     return Divergence(
-        origins=named,
-        inherited=tuple(label for label in failing if label not in named),
+        origins=labels,
+        inherited=tuple(label for label in failing if label not in labels),
         unresolved=(),
         first=found.first,
+        places=places,
     )
+
+
+def _each_once(places: Sequence[Origin]) -> tuple[Origin, ...]:
+    found: dict[str, Origin] = {}
+    for one in places:
+        found.setdefault(one.label, one)
+    return tuple(found.values())
 
 
 def _compared(pair: Pair, one: Pair, scale: float) -> Comparison:
@@ -140,17 +154,21 @@ def _compared(pair: Pair, one: Pair, scale: float) -> Comparison:
 
 def _forward_origins(
     forward: Sequence[Grafted], roots: Mapping[TensorKey, int], harmless: frozenset[int]
-) -> dict[tuple[str, int], str]:
-    """(module path, call) -> the origin's name; one per tensor, however many modules read it."""
+) -> dict[tuple[str, int], Origin]:
+    """(module path, call) -> the origin; one per tensor, however many modules read it."""
     paths = {one.key.path for one in forward}
-    named: dict[tuple[str, int], str] = {}
+    named: dict[tuple[str, int], Origin] = {}
     seen: set[int] = set(harmless)
     before = ""
     for one in forward:
         key = one.key
         root = roots[key]
         if one.is_wrong and root not in seen and (key.path, key.call) not in named:
-            named[key.path, key.call] = forward_label(one, paths, before)
+            label = forward_label(one, paths, before)
+            kind = OriginKind.GLUE if label.startswith("glue ") else OriginKind.MODULE
+            named[key.path, key.call] = Origin(
+                label, kind, key.path, key.slot, key.call, after=before
+            )
         if one.is_wrong:
             seen.add(root)
         if key.slot.startswith("out."):
@@ -180,16 +198,18 @@ def _backward_origins(
     blamed: set[str],
     consumers: Mapping[tuple[str, str, int], tuple[str, ...]],
     explained: frozenset[tuple[str, str, int]],
-) -> Iterator[str]:
+) -> Iterator[Origin]:
     """Modules and glue whose backward is wrong although their forward is right.
 
     A wrong loss explains the gradients of what the model gives out, under all of its names.
     """
     gradients = [one for one in grafted if one.key.kind is Kind.GRADIENT and one.is_wrong]
-    own: dict[str, str] = {}
+    own: dict[str, Origin] = {}
     for one in gradients:
-        if not one.key.slot.startswith("out.") and one.key.path not in blamed:
-            own.setdefault(one.key.path, f"backward of {one.key.path}: {one.comparison.label}")
+        path, slot = one.key.path, one.key.slot
+        if not slot.startswith("out.") and path not in blamed:
+            label = f"backward of {path}: {one.comparison.label}"
+            own.setdefault(path, Origin(label, OriginKind.BACKWARD, path, slot))
     yield from own.values()
     blamed = blamed | own.keys()
     for one in gradients:
@@ -198,10 +218,17 @@ def _backward_origins(
         if not key.slot.startswith("out.") or place in explained:
             continue
         used_by = consumers.get(place, ())
-        if not key.path:
-            yield "backward of the loss"
-        elif not any(_is_near(path, blamed) for path in used_by):
-            yield f"backward of {used_by[0]}" if len(used_by) == 1 else f"backward after {key.path}"
+        if key.path and any(_is_near(path, blamed) for path in used_by):
+            continue
+        label = f"backward of {used_by[0]}" if len(used_by) == 1 else f"backward after {key.path}"
+        yield Origin(
+            label if key.path else "backward of the loss",
+            OriginKind.BACKWARD,
+            used_by[0] if len(used_by) == 1 else key.path,
+            key.slot,
+            key.call,
+            after=key.path,
+        )
 
 
 def _is_near(path: str, blamed: set[str]) -> bool:

@@ -24,8 +24,20 @@ from portalign.compare.places import (
     is_of_given_scores,
     link,
 )
+from portalign.findings import Origin, OriginKind
 from portalign.records import Kind
 from portalign.results import Comparison, Divergence, Outcome
+
+_KINDS = {
+    Kind.INPUT: OriginKind.DATA,
+    Kind.PREDICTION: OriginKind.DATA,
+    Kind.METRIC: OriginKind.DATA,
+    Kind.LR: OriginKind.DATA,
+    Kind.ACTIVATION: OriginKind.MODULE,
+    Kind.OUTPUT: OriginKind.GLUE,
+    Kind.LOSS: OriginKind.LOSS,
+    Kind.GRADIENT: OriginKind.BACKWARD,
+}
 
 
 class _Place(Enum):
@@ -73,7 +85,23 @@ def locate(comparisons: Iterable[Comparison]) -> Divergence:
         inherited=labels(_Place.INHERITED),
         unresolved=labels(_Place.GLUE, _Place.UNKNOWN),
         first=failing[0].label if failing else None,
+        places=tuple(
+            _origin(one)
+            for one, place in zip(failing, places, strict=True)
+            if place is _Place.ORIGIN
+        ),
     )
+
+
+def _origin(one: Comparison) -> Origin:
+    """A failing pair that differs by its own doing, as a place."""
+    key = one.key
+    kind = _KINDS.get(key.kind, OriginKind.TRAINING)
+    if is_initial_state(one):
+        kind = OriginKind.STATE
+    if key.kind is Kind.ACTIVATION and is_input(one):
+        kind = OriginKind.GLUE
+    return Origin(one.label, kind, key.path, key.slot, key.call, key.iteration)
 
 
 def _place(one: Comparison, earlier: list[Comparison], run: Run) -> _Place:
