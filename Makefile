@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check faults bench fmt schema
+.PHONY: help setup run test check faults bench fmt schema equivalents
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -21,7 +21,7 @@ $(shell rm -f $(STAMP))
 endif
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 13
 
 setup: $(STAMP) ## make .venv with the pinned versions; does nothing when it is up to date
 
@@ -77,3 +77,6 @@ fmt: setup ## format the code and apply safe lint fixes
 schema: setup ## write docs/port.schema.json from the model of the port file
 	@$(PY) -m portalign.config > docs/port.schema.json.new
 	mv docs/port.schema.json.new docs/port.schema.json
+
+equivalents: setup ## measure every row of the table of equivalents, write docs/equivalents.md
+	@$(PY) scripts/equivalents.py

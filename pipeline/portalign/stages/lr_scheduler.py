@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from portalign.errors import CaptureError
+from portalign.frameworks.base import Trainer
 from portalign.records import Kind, Precision, TensorKey
 from portalign.request import CaptureRequest, Spec
 from portalign.stages.session import Session
@@ -31,12 +32,19 @@ def run(session: Session) -> None:
             precision=Precision.NATIVE,
             other_framework=request.other_framework,
         )
-        rates = []
-        for _ in range(curve_length(request, scheduler)):
-            rates.append(trainer.learning_rate())
+        rates = curve(trainer, curve_length(request, scheduler))
+    session.recorder.array(CURVE_KEY, np.asarray(rates, dtype=np.float64))
+
+
+def curve(trainer: Trainer, n_points: int) -> list[float]:
+    """The LR of iterations 0 to `n_points` - 1, each read before its update."""
+    rates = []
+    for point in range(n_points):
+        if point:  # not after the last: some schedules end there
             trainer.update()
             trainer.schedule()
-    session.recorder.array(CURVE_KEY, np.asarray(rates, dtype=np.float64))
+        rates.append(trainer.learning_rate())
+    return rates
 
 
 def curve_length(request: CaptureRequest, scheduler: Spec) -> int:

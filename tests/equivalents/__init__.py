@@ -1,0 +1,1 @@
+"""How the rows of the table of equivalents are measured: one file an area, and the table itself."""

@@ -1,0 +1,72 @@
+"""The table of equivalents: every row runs in both frameworks and does what it claims."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("paddle", reason="paddle is not installed")
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+from equivalents.measured import Measured
+from equivalents.table import AREAS, DOCUMENT, document, documented, measure, rows
+from portalign.equivalents.arguments import TABLES
+from portalign.equivalents.rows import Area, Row
+
+pytestmark = pytest.mark.framework
+ROWS = [pytest.param(row, id=f"{row.area.value}: {row.title}") for row in rows()]
+
+
+def holds(row: Row, found: Measured) -> bool:
+    """Whether a row does what it claims."""
+    if math.isnan(row.differs_by):
+        return found.difference <= row.agrees_to
+    return row.differs_by / 3 <= found.difference <= row.differs_by * 3
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_does_what_it_claims_over_forty_iterations(row: Row) -> None:
+    found = measure(row)
+
+    assert found.n_iterations >= 40
+    assert holds(row, found), f"measured {found.difference:.3g}, claimed {row}"
+
+
+def test_a_row_that_claims_too_much_or_differs_otherwise_does_not_hold() -> None:
+    row = replace(rows()[0], agrees_to=1e-15)
+
+    assert holds(row, Measured(1e-15, 40))
+    assert not holds(row, Measured(2e-15, 40))
+    assert not holds(row, Measured(math.nan, 40))
+    differing = replace(row, agrees_to=math.nan, differs_by=1e-3)
+    assert holds(differing, Measured(2e-3, 40))
+    assert not holds(differing, Measured(0.0, 40))
+    assert not holds(differing, Measured(1e-2, 40))
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_either_agrees_or_differs_and_says_why(row: Row) -> None:
+    assert math.isnan(row.agrees_to) != math.isnan(row.differs_by)
+    assert bool(row.why) != math.isnan(row.differs_by)
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_titles_are_unique_and_every_name_of_the_argument_table_has_a_row(area: Area) -> None:
+    some = AREAS[area][0]
+
+    assert len({row.title for row in some}) == len(some)
+    assert {row.area for row in some} == {area}
+    assert {row.entry["name"] for row in some} == set(TABLES[area])
+
+
+def test_the_document_is_what_the_rows_say_up_to_the_measured_digits() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+
+    numbers = documented(text)
+
+    assert text == document(numbers), "run `make equivalents`"
+    for row, number in zip(rows(), numbers, strict=True):
+        assert holds(row, Measured(number, 40)), f"documented {number:.0e}: {row}"
