@@ -22,7 +22,9 @@ LR = {"lr": 0.01}
 
 
 @pytest.mark.parametrize("side", SIDES, ids=["torch", "paddle"])
-@pytest.mark.parametrize("limit", [{"clip_norm": 0.5}, {"clip_value": 0.05}], ids=str)
+@pytest.mark.parametrize(
+    "limit", [{"clip_norm": 0.5}, {"clip_each_norm": 0.1}, {"clip_value": 0.05}], ids=str
+)
 def test_clip_tells_what_the_update_applies(side: Any, limit: dict[str, float]) -> None:
     model = models(is_double=True)[SIDES.index(side)]
     before = state(model)

@@ -14,6 +14,7 @@ from portalign.errors import CaptureError
 from portalign.frameworks.base import Clipping
 from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import training as torch_training
+from portalign.records import Precision
 from portalign.request import Spec
 from training_pair import build_trainer, distance, models, paddle, state, to_numpy, torch, train
 
@@ -44,17 +45,32 @@ OPTIMIZERS = {
     "adamw clipped": Spec("adamw", args={**LR, "clip_norm": 0.5}),
     "sgd clipped": Spec("sgd", args={**LR, "clip_norm": 0.5}),
     "momentum clipped by value": Spec("momentum", args={**LR, "clip_value": 0.05}),
+    "sgd each clipped": Spec("sgd", args={**LR, "clip_each_norm": 0.03}),
+    "adam amsgrad": Spec("adam", args={**LR, "amsgrad": True, "weight_decay": 0.1}),
+    "adamw layers": Spec(
+        "adamw",
+        args={**LR, "amsgrad": True, "lr_scale": {"embed": 0.1, "HEAD": 3}, "no_decay": ["bias"]},
+    ),
+    "nadam": Spec("nadam", args={**LR, "weight_decay": 0.1, "no_decay": ["bias"]}),
+    "radam": Spec("radam", args={**LR, "weight_decay": 0.1, "lr_scale": {"embed": 0.1}}),
+    "adagrad": Spec("adagrad", args={**LR, "eps": 1e-3, "initial_accumulator": 0.1}),
+    "adadelta": Spec("adadelta", args={"lr": 1.0, "weight_decay": 0.1}),
+    "rprop": Spec("rprop", args={**LR, "step_max": 0.1}),
 }
+DIFFERENT = {"adamax", "rmsprop", "asgd"}  # see test_known_differences
 
 
 def test_every_optimizer_of_the_table_is_tested_here() -> None:
-    assert {spec.name for spec in OPTIMIZERS.values()} == set(TABLES[Area.OPTIMIZER])
+    named = {spec.name for spec in OPTIMIZERS.values()}
+
+    assert named | DIFFERENT == set(TABLES[Area.OPTIMIZER])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_float64_twins_agree_after_ten_iterations(name: str) -> None:
     first, second = models(is_double=True)
-    scheduler = Spec("linear_warmup", args={"warmup": 3, "total": 20})
+    warmup = Spec("linear_warmup", args={"warmup": 3, "total": 20})
+    scheduler = None if name == "rprop" else warmup  # paddle's Rprop takes none
 
     seen = [
         train(side, model, OPTIMIZERS[name], n=10, is_double=True, scheduler=scheduler)
@@ -79,7 +95,16 @@ def test_native_runs_agree_to_float32(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "floor"),
-    [("momentum", 1e-9), ("adamw", 1e-11), ("adamw tuned", 1e-10), ("sgd clipped", 1e-10)],
+    [
+        ("momentum", 1e-9),
+        ("adamw", 1e-11),
+        ("adamw tuned", 1e-10),
+        ("sgd clipped", 1e-10),
+        ("sgd each clipped", 1e-9),
+        ("nadam", 1e-10),
+        ("radam", 1e-10),
+        ("adadelta", 1e-12),
+    ],
 )
 def test_rounding_is_what_makes_the_twins_agree(name: str, floor: float) -> None:
     first, second = models(is_double=True)
@@ -97,6 +122,10 @@ def test_rounded_constants_are_named() -> None:
         "optimizer momentum 0.9 as float32",
         "optimizer weight_decay 0.1 as float32",
         "clip_norm without the 1e-6 that torch adds to the norm and paddle doesn't",
+    )
+    assert torch_training.rounded_constants(OPTIMIZERS["radam"]) == (
+        "optimizer betas (0.9, 0.999) as float32",
+        "optimizer eps 1e-08 as float32",
     )
     assert torch_training.rounded_constants(OPTIMIZERS["adam with decay"]) == ()
     assert paddle_training.rounded_constants(spec) == ()
@@ -118,6 +147,22 @@ def test_decay_reaches_the_bias_unless_no_decay_names_it(side: Any, base: str) -
 
     changed = {name for name in results[0] if np.abs(results[0][name] - results[1][name]).max() > 0}
     assert {"head.bias", "Norm.bias"} <= changed
+
+
+@pytest.mark.parametrize("side", SIDES, ids=["torch", "paddle"])
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adamw", "adagrad"])
+def test_lr_scale_reaches_the_layers_it_names_and_no_others(side: Any, name: str) -> None:
+    moved = []
+    for scale in ({}, {"Embed": 0.5}):
+        model = models(is_double=True)[SIDES.index(side)]
+        before = state(model)
+        train(side, model, Spec(name, args={**LR, "lr_scale": scale}), n=1, is_double=True)
+        moved.append({key: value - before[key] for key, value in state(model).items()})
+
+    for key, movement in moved[1].items():
+        share = 0.5 if key == "embed.weight" else 1.0
+        # Weights of size 1 moved by 0.01: the movement is known to 1e-14.
+        assert movement == pytest.approx(share * moved[0][key], rel=1e-10, abs=1e-15), key
 
 
 @pytest.mark.parametrize("side", SIDES, ids=["torch", "paddle"])
@@ -193,10 +238,14 @@ def test_a_model_without_trainable_parameters_is_refused() -> None:
         (Spec("adamw"), "'lr' is missing"),
         (Spec("adamw", args={"lr": "3e-5"}), "'lr' is '3e-5', wanted a number >= 0"),
         (Spec("adamw", args={"lr": -1}), "'lr' is -1"),
-        (Spec("lion", args=LR), "known: sgd, momentum, adam, adamw"),
+        (Spec("lion", args=LR), "known: sgd, momentum, adam, adamw, adamax"),
         (Spec("adam", args={**LR, "betas": [0.9, 0.99]}), "no argument 'betas'; known: lr"),
         (Spec("sgd", args={**LR, "clip_norm": 0}), "'clip_norm' is 0"),
         (Spec("sgd", args={**LR, "clip_norm": 1, "clip_value": 1}), "both clip_norm and"),
+        (Spec("sgd", args={**LR, "clip_each_norm": 1, "clip_value": 1}), "both clip_each_norm"),
+        (Spec("sgd", args={**LR, "lr_scale": {"head": 0}}), "wanted parts of parameter names"),
+        (Spec("sgd", args={**LR, "lr_scale": ["head"]}), "wanted parts of parameter names"),
+        (Spec("rprop", args={**LR, "weight_decay": 0.1}), "no argument 'weight_decay'"),
         (Spec("sgd", args={**LR, "nesterov": True}), "nesterov without momentum"),
         (Spec("sgd", args={**LR, "no_decay": "bias"}), "'no_decay' is 'bias'"),
         (Spec(function="/x.py:fn", args={**LR, "momentum": 1}), "no argument 'momentum'"),
@@ -208,3 +257,13 @@ def test_wrong_arguments_are_refused_alike(spec: Spec, said: str) -> None:
         with pytest.raises(CaptureError) as caught:
             build_trainer(side, None, spec)
         assert said in caught.value.found
+
+
+def test_a_scheduler_on_paddles_rprop_is_refused_with_a_reason() -> None:
+    model = paddle.nn.Linear(2, 2)
+    step = Spec("step", args={"step_size": 3})
+
+    with pytest.raises(CaptureError, match="Rprop takes a number as learning rate"):
+        paddle_training.trainer(
+            model, OPTIMIZERS["rprop"], step, settings={}, precision=Precision.NATIVE
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,9 @@ else:
         paddle = pytest.importorskip("paddle", reason="paddle is not installed")
 
 from portalign.frameworks.base import Clipping, Trainer
+from portalign.frameworks.paddlepaddle import lifting as paddle_lifting
 from portalign.frameworks.paddlepaddle import losses as paddle_losses
+from portalign.frameworks.pytorch import lifting as torch_lifting
 from portalign.frameworks.pytorch import losses as torch_losses
 from portalign.frameworks.pytorch import training as torch_training
 from portalign.records import Precision
@@ -109,31 +112,32 @@ def train(
     loss: Spec | None = None,
 ) -> tuple[list[Clipping], list[Arrays]]:
     """Train `model` for n iterations through the verbs; clipping and gradients of each."""
-    framework, losses = _verbs(side)
-    trainer: Trainer = side.trainer(
-        model,
-        optimizer,
-        scheduler,
-        settings={},
-        precision=Precision.FLOAT64 if is_double else Precision.NATIVE,
-        round_scalars=round_scalars,
-    )
-    compute = losses.loss(loss or Spec("cross_entropy"), {}, round_scalars=round_scalars)
+    framework, losses, lifting = _verbs(side)
     clippings, gradients = [], []
-    for batch in batches(n):
-        tensors = {name: framework(array) for name, array in batch.items()}
-        trainer.reset()
-        trainer.backward(compute(model(tensors["ids"]), tensors))
-        gradients.append({k: to_numpy(g) for k, g in trainer.gradients() if g is not None})
-        clippings.append(trainer.update())
-        trainer.schedule()
+    with lifting.lifted() if is_double else nullcontext():
+        trainer: Trainer = side.trainer(
+            model,
+            optimizer,
+            scheduler,
+            settings={},
+            precision=Precision.FLOAT64 if is_double else Precision.NATIVE,
+            round_scalars=round_scalars,
+        )
+        compute = losses.loss(loss or Spec("cross_entropy"), {}, round_scalars=round_scalars)
+        for batch in batches(n):
+            tensors = {name: framework(array) for name, array in batch.items()}
+            trainer.reset()
+            trainer.backward(compute(model(tensors["ids"]), tensors))
+            gradients.append({k: to_numpy(g) for k, g in trainer.gradients() if g is not None})
+            clippings.append(trainer.update())
+            trainer.schedule()
     return clippings, gradients
 
 
-def _verbs(side: Any) -> tuple[Any, Any]:
+def _verbs(side: Any) -> tuple[Any, Any, Any]:
     if side is torch_training:
-        return torch.tensor, torch_losses
-    return paddle.to_tensor, paddle_losses
+        return torch.tensor, torch_losses, torch_lifting
+    return paddle.to_tensor, paddle_losses, paddle_lifting
 
 
 def to_numpy(tensor: Any) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Which tensor of a model's outputs, and which field of the batch, a named loss works on."""
+"""What a named loss or optimizer works on: outputs, batch fields, parameters by parts of names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from portalign.errors import CaptureError
 from portalign.frameworks.base import Tensor
+from portalign.request import Json
 
 
 def pick_output(outputs: object, name: str | int, tensor_type: type) -> Tensor:
@@ -73,6 +74,25 @@ def target_shape(output: tuple[int, ...], target: tuple[int, ...]) -> tuple[int,
             do="yield labels of the output's shape, or name another output",
         )
     return output
+
+
+def is_spared(name: str, arguments: Mapping[str, Json]) -> bool:
+    """Whether an optimizer's ``no_decay`` spares the parameter of this full name weight decay.
+
+    >>> is_spared("encoder.0.Norm.bias", {"no_decay": ["norm"]})
+    True
+    """
+    return any(part.lower() in name.lower() for part in arguments.get("no_decay", ()))
+
+
+def lr_factor(name: str, arguments: Mapping[str, Json]) -> float:
+    """The factor that an optimizer's ``lr_scale`` gives the parameter of this full name.
+
+    >>> lr_factor("encoder.0.fc.weight", {"lr_scale": {"head": 10, "Encoder": 0.1}})
+    0.1
+    """
+    factors = arguments.get("lr_scale", {}).items()
+    return next((float(f) for part, f in factors if part.lower() in name.lower()), 1.0)
 
 
 def _describe(outputs: object, tensor_type: type) -> str:

@@ -36,8 +36,8 @@ _FUNCTION: Final[Accepted] = {
 def resolve(area: Area, spec: Spec) -> dict[str, Json]:
     """Complete and check the arguments of a spec.
 
-    A porter's own function takes what portalign itself needs (an optimizer's ``lr``, ``clip_norm``,
-    ``clip_value``; a scheduler's ``total``, ``probe``) and nothing else: it reads the settings.
+    A porter's own function takes what portalign itself needs (an optimizer's ``lr``, ``clip_norm``
+    and the like; a scheduler's ``total``, ``probe``) and nothing else: it reads the settings.
 
     Args:
         area: what the spec describes; its value is the word used in messages.
@@ -65,9 +65,10 @@ def resolve(area: Area, spec: Spec) -> dict[str, Json]:
     for key, argument in known.items():
         if (key in spec.args or argument.is_required) and not argument.check(values[key]):
             _refuse(area, name, key, argument, spec.args)
-    if values.get("clip_norm") is not None and values.get("clip_value") is not None:
+    clips = [key for key in known if key.startswith("clip_") and values[key] is not None]
+    if len(clips) > 1:
         raise CaptureError(
-            f"optimizer {name!r} names both clip_norm and clip_value",
+            f"optimizer {name!r} names both {' and '.join(clips[:2])}",
             why="a paddle optimizer takes one gradient clip",
             do="keep one of them in `optimizer:` of the port file",
         )

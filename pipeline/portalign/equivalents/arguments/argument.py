@@ -27,7 +27,7 @@ class Argument:
     is_required: bool = False
 
 
-def _is_number(value: Json) -> bool:
+def is_number(value: Json) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -48,7 +48,7 @@ def number(
     )
 
     def check(value: Json) -> bool:
-        return (optional and value is None) or (_is_number(value) and low <= value < below)
+        return (optional and value is None) or (is_number(value) and low <= value < below)
 
     return Argument(f"a number{bounds}", check, default, required)
 

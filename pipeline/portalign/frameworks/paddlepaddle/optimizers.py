@@ -5,7 +5,7 @@ Twin of `pytorch.optimizers`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import paddle
@@ -13,6 +13,7 @@ import paddle
 from portalign.equivalents.arguments import resolve
 from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
+from portalign.frameworks.selection import is_spared, lr_factor
 from portalign.functions import call_function
 from portalign.request import Json, Spec
 
@@ -30,7 +31,8 @@ def optimizer(
 
     Parameters whose full name contains one of ``no_decay`` (upper and lower case alike) are spared
     weight decay: by ``apply_decay_param_fun`` for AdamW, by a regularizer of their own (coefficient
-    0) for coupled L2. Parameter groups would do neither: paddle clips each group by its own norm.
+    0) for coupled L2. A factor of ``lr_scale`` becomes the parameter's own, as by ``ParamAttr``.
+    Parameter groups would do neither: paddle clips each group by its own norm.
 
     Args:
         model: the live model, already in its final precision.
@@ -54,78 +56,86 @@ def optimizer(
                 do="return the optimizer from that function",
             )
         return made
-    common = {
-        "learning_rate": learning_rate,
-        "parameters": model.parameters(),
-        "grad_clip": clip,
-    }
-    return _OPTIMIZERS[spec.name](model, arguments, common)
+    for name, parameter in model.named_parameters():
+        if (factor := lr_factor(name, arguments)) != 1.0:
+            parameter.optimize_attr = {**parameter.optimize_attr, "learning_rate": factor}
+    kind, translated = _OPTIMIZERS[spec.name]
+    given = translated(model, arguments)
+    if kind is paddle.optimizer.SGD and arguments["momentum"]:
+        kind, given = _OPTIMIZERS["momentum"][0], _momentum(model, arguments)
+    if kind is paddle.optimizer.Rprop and not isinstance(learning_rate, float):
+        raise CaptureError(
+            "paddle's Rprop takes a number as learning rate, not a scheduler",
+            why="it is the first step size only; from then on gradients' signs change it",
+            do="leave `lr_scheduler:` out of the port file",
+        )
+    return kind(learning_rate=learning_rate, parameters=model.parameters(), grad_clip=clip, **given)
 
 
 def _grad_clip(arguments: Mapping[str, Json]) -> Any:
     if arguments["clip_norm"] is not None:
         return paddle.nn.ClipGradByGlobalNorm(clip_norm=float(arguments["clip_norm"]))
+    if arguments["clip_each_norm"] is not None:
+        return _ClipEachByNorm(clip_norm=float(arguments["clip_each_norm"]))
     if arguments["clip_value"] is not None:
         return paddle.nn.ClipGradByValue(max=float(arguments["clip_value"]))
     return None
 
 
-def _spared(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
-    """Parameters without weight decay, by paddle's own unique names."""
-    parts = [part.lower() for part in arguments["no_decay"]]
+class _ClipEachByNorm(paddle.nn.ClipGradByNorm):
+    """Paddle's own; its kernel has no float64 on CPU (3.3.1), so a twin multiplies by itself."""
+
+    def _dygraph_clip(self, params_grads: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        clipped = []
+        for parameter, gradient in params_grads:
+            if gradient is None or gradient.dtype != paddle.float64:
+                clipped += super()._dygraph_clip([(parameter, gradient)])
+            elif not getattr(parameter, "need_clip", True):
+                clipped.append((parameter, gradient))
+            else:
+                norm = gradient.square().sum().sqrt()
+                factor = self.clip_norm / norm.clip(min=self.clip_norm)
+                clipped.append((parameter, gradient * factor))
+        return clipped
+
+
+def _coupled_decay(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    for parameter in _spared(model, arguments):
+        parameter.regularizer = paddle.regularizer.L2Decay(0.0)
+    return {"weight_decay": float(arguments["weight_decay"]) or None}
+
+
+def _spared(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> list[Any]:
+    return [p for name, p in model.named_parameters() if is_spared(name, arguments)]
+
+
+def _momentum(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
     return {
-        parameter.name: parameter
-        for name, parameter in model.named_parameters()
-        if any(part in name.lower() for part in parts)
+        "momentum": float(arguments["momentum"]),
+        "use_nesterov": arguments["nesterov"],
+        **_coupled_decay(model, arguments),
     }
 
 
-def _coupled_decay(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> float | None:
-    for parameter in _spared(model, arguments).values():
-        parameter.regularizer = paddle.regularizer.L2Decay(0.0)
-    return float(arguments["weight_decay"]) or None
+def _adam(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    return {**_moments(model, arguments), "amsgrad": arguments["amsgrad"]}
 
 
-def _sgd(
-    model: paddle.nn.Layer, arguments: Mapping[str, Json], common: Mapping[str, Any]
-) -> paddle.optimizer.Optimizer:
-    if arguments["momentum"]:
-        return _momentum(model, arguments, common)
-    return paddle.optimizer.SGD(**common, weight_decay=_coupled_decay(model, arguments))
+def _adamw(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    spared = frozenset(parameter.name for parameter in _spared(model, arguments))
+    return {
+        **_betas(arguments),
+        "amsgrad": arguments["amsgrad"],
+        "weight_decay": float(arguments["weight_decay"]),
+        "apply_decay_param_fun": lambda name: name not in spared,
+    }
 
 
-def _momentum(
-    model: paddle.nn.Layer, arguments: Mapping[str, Json], common: Mapping[str, Any]
-) -> paddle.optimizer.Optimizer:
-    return paddle.optimizer.Momentum(
-        **common,
-        momentum=float(arguments["momentum"]),
-        use_nesterov=arguments["nesterov"],
-        weight_decay=_coupled_decay(model, arguments),
-    )
+def _moments(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    return {**_betas(arguments), **_coupled_decay(model, arguments)}
 
 
-def _adam(
-    model: paddle.nn.Layer, arguments: Mapping[str, Json], common: Mapping[str, Any]
-) -> paddle.optimizer.Optimizer:
-    return paddle.optimizer.Adam(
-        **common, **_moments(arguments), weight_decay=_coupled_decay(model, arguments)
-    )
-
-
-def _adamw(
-    model: paddle.nn.Layer, arguments: Mapping[str, Json], common: Mapping[str, Any]
-) -> paddle.optimizer.Optimizer:
-    spared = frozenset(_spared(model, arguments))
-    return paddle.optimizer.AdamW(
-        **common,
-        **_moments(arguments),
-        weight_decay=float(arguments["weight_decay"]),
-        apply_decay_param_fun=lambda name: name not in spared,
-    )
-
-
-def _moments(arguments: Mapping[str, Json]) -> dict[str, float]:
+def _betas(arguments: Mapping[str, Json]) -> dict[str, float]:
     return {
         "beta1": float(arguments["beta1"]),
         "beta2": float(arguments["beta2"]),
@@ -133,4 +143,56 @@ def _moments(arguments: Mapping[str, Json]) -> dict[str, float]:
     }
 
 
-_OPTIMIZERS: Final = {"sgd": _sgd, "momentum": _momentum, "adam": _adam, "adamw": _adamw}
+def _nadam(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    return {**_moments(model, arguments), "momentum_decay": float(arguments["momentum_decay"])}
+
+
+def _adagrad(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    return {
+        "epsilon": float(arguments["eps"]),
+        "initial_accumulator_value": float(arguments["initial_accumulator"]),
+        **_coupled_decay(model, arguments),
+    }
+
+
+def _adadelta(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    return {
+        "rho": float(arguments["rho"]),
+        "epsilon": float(arguments["eps"]),
+        **_coupled_decay(model, arguments),
+    }
+
+
+def _rmsprop(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    return {
+        "rho": float(arguments["alpha"]),
+        "epsilon": float(arguments["eps"]),
+        "momentum": float(arguments["momentum"]),
+        "centered": arguments["centered"],
+        **_coupled_decay(model, arguments),
+    }
+
+
+def _rprop(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    return {
+        "etas": (float(arguments["eta_minus"]), float(arguments["eta_plus"])),
+        "learning_rate_range": (float(arguments["step_min"]), float(arguments["step_max"])),
+    }
+
+
+_OPTIMIZERS: Final[
+    Mapping[str, tuple[Any, Callable[[paddle.nn.Layer, Mapping[str, Json]], dict[str, Any]]]]
+] = {
+    "sgd": (paddle.optimizer.SGD, _coupled_decay),
+    "momentum": (paddle.optimizer.Momentum, _momentum),
+    "adam": (paddle.optimizer.Adam, _adam),
+    "adamw": (paddle.optimizer.AdamW, _adamw),
+    "adamax": (paddle.optimizer.Adamax, _moments),
+    "nadam": (paddle.optimizer.NAdam, _nadam),
+    "radam": (paddle.optimizer.RAdam, _moments),
+    "adagrad": (paddle.optimizer.Adagrad, _adagrad),
+    "adadelta": (paddle.optimizer.Adadelta, _adadelta),
+    "rmsprop": (paddle.optimizer.RMSProp, _rmsprop),
+    "asgd": (paddle.optimizer.ASGD, _coupled_decay),
+    "rprop": (paddle.optimizer.Rprop, _rprop),
+}

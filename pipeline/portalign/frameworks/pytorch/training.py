@@ -29,12 +29,15 @@ class GradientClip:
     """How gradients are clipped between backward and step.
 
     Attributes:
-        norm, value: the limits; at most one is set.
+        norm: limit of the norm of all gradients together.
+        each_norm: limit of the norm of each gradient by itself.
+        value: limit of every element; at most one of the three is set.
         has_epsilon: torch's norm clipping, which divides by norm + 1e-6; False: by the norm, as
             paddle.
     """
 
     norm: float | None
+    each_norm: float | None
     value: float | None
     has_epsilon: bool = True
 
@@ -78,7 +81,8 @@ def trainer(
     scheduled = build_scheduler(built, lr_scheduler, settings=settings)
     if is_curve:
         built.step()  # changes nothing; torch warns of schedulers that step before it
-    clip = GradientClip(arguments["clip_norm"], arguments["clip_value"], has_epsilon=not rounds)
+    norm, each_norm, value = (arguments[f"clip_{name}"] for name in ("norm", "each_norm", "value"))
+    clip = GradientClip(norm, each_norm, value, has_epsilon=not rounds)
     return TorchTrainer(live, built, scheduled, clip)
 
 
@@ -127,15 +131,19 @@ class TorchTrainer(Trainer):
 
     def _clip_gradients(self) -> Clipping:
         before = self._norm()
-        if self._clip.norm is None and self._clip.value is None:
-            return clipping(before, before)
         with_gradient = [p for p in self._model.parameters() if p.grad is not None]
+        by_norm = (
+            torch.nn.utils.clip_grad_norm_ if self._clip.has_epsilon else _clip_without_epsilon
+        )
         if self._clip.value is not None:
             torch.nn.utils.clip_grad_value_(with_gradient, self._clip.value)
-        elif self._clip.norm is not None and self._clip.has_epsilon:
-            torch.nn.utils.clip_grad_norm_(with_gradient, self._clip.norm)
         elif self._clip.norm is not None:
-            _clip_without_epsilon(with_gradient, self._clip.norm)
+            by_norm(with_gradient, self._clip.norm)
+        elif self._clip.each_norm is not None:
+            for parameter in with_gradient:
+                by_norm([parameter], self._clip.each_norm)
+        else:
+            return clipping(before, before)
         return clipping(before, self._norm())
 
     def learning_rate(self) -> float:
