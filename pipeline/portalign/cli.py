@@ -1,5 +1,5 @@
-"""The command line: ``portalign run | step | check | compare | ports | schema`` and the scripts in
-``steps/``.
+"""The command line: ``portalign run | step | check | compare | explain | ports | schema`` and the
+scripts in ``steps/``.
 
 Only this module and `terminal` print. Exit codes: 0 aligned, 1 diverged, 2 could not decide.
 """
@@ -25,7 +25,14 @@ from portalign.config import Port, load_port, port_schema, shipped_ports
 from portalign.errors import PortalignError
 from portalign.records import Step
 from portalign.report.aggregate import gather, write_summary
-from portalign.report.document import Document, comparison_document, run_document, step_document
+from portalign.report.document import (
+    Document,
+    comparison_document,
+    indented,
+    run_document,
+    step_document,
+)
+from portalign.report.explained import explanation
 from portalign.report.text import render
 from portalign.results import Outcome
 from portalign.runner import judge_again, run_step
@@ -145,6 +152,19 @@ def compare(
         title = f"{reference.name} against {candidate.name}"
         document = comparison_document(title, comparisons, unpaired, outcome, reservations)
         _show(document, _console(quiet=quiet))
+    _end(outcome)
+
+
+@app.command()
+def explain(
+    folder: Annotated[Path, typer.Argument(help="The logs of one port, such as logs/bert.")],
+    debug: DebugOption = False,
+) -> None:
+    """Print again why a port differs, as its steps found it."""
+    with edge(_errors(), debug=debug):
+        outcome, lines = explanation(folder)
+    for line in lines:
+        typer.echo(indented(line))
     _end(outcome)
 
 

@@ -30,6 +30,8 @@ from portalign.compare.scores import (
     settle_near_ties,
 )
 from portalign.config import Port
+from portalign.diagnose.engine import diagnose
+from portalign.diagnose.evidence import Evidence
 from portalign.errors import TraceError
 from portalign.mapping.names import match_state
 from portalign.mapping.pair import Pair, Pairing, pair
@@ -81,6 +83,11 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     harmless = harmless_inputs(pairing.pairs, comparisons)
     comparisons = forgive(pairing.pairs, comparisons, harmless)
     divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)
+    diagnosis = diagnose(
+        Evidence(
+            reference, candidate, folder / GRAFT, pairing, comparisons, divergence, port.as_dict()
+        )
+    )
     reservations = doubts(
         port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate)
     )
@@ -104,6 +111,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
             *without_twin(pairing, (reference, candidate)),
             *left_out(undefined, (reference, candidate)),
             *place_notes,
+            *diagnosis.notes,
         ),
         audit=tuple(str(line) for line in plan.audit),
         curves=_curves(pairing),
@@ -111,6 +119,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         settings=port.as_dict(),
         next_command=next_command if outcome is Outcome.PASS else "",
+        findings=diagnosis.findings,
     )
     report = replace(report, headline=_headline(report))
     probe = port.lr_scheduler.args.get("probe", ()) if port.lr_scheduler else ()

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from portalign.findings import Finding
 from portalign.report.aggregate import RunReport
+from portalign.report.explained import told
 from portalign.results import (
     Comparison,
     Measurement,
@@ -68,6 +70,7 @@ class Document:
         word: "aligned", "diverged" or "could not decide".
         reason: one sentence on the first or worst difference, "" if there is none.
         table: None when nothing was compared.
+        causes: why it differs, as far as rules can tell, with the proof and the remedy.
         reservations: why a pass would prove less than it seems.
         remarks: counts of unpaired tensors, notes, files; one line each.
     """
@@ -81,6 +84,7 @@ class Document:
     reservations: tuple[str, ...]
     remarks: tuple[str, ...]
     next_command: str
+    causes: tuple[str, ...] = ()
 
 
 def step_document(report: StepReport) -> Document:
@@ -100,6 +104,7 @@ def step_document(report: StepReport) -> Document:
             *([f"files: {', '.join(map(_plain, report.files))}"] if report.files else []),
         ),
         next_command=_plain(report.next_command),
+        causes=_causes(report.findings),
     )
 
 
@@ -250,6 +255,18 @@ def _unpaired(unpaired: tuple[Unpaired, ...]) -> tuple[str, ...]:
     if told:
         lines.append(f"inner tensors without a partner: {', '.join(told)}")
     return _few(lines)
+
+
+def _causes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    shown = [indented(line) for one in findings[:MAX_REMARKS] for line in told(one)]
+    n_more = len(findings) - MAX_REMARKS
+    more = f"and {n_more} more findings in report.json, which `portalign explain` prints"
+    return (*shown, *([more] if n_more > 0 else []))
+
+
+def indented(line: str) -> str:
+    """A line without control characters that keeps its indent."""
+    return " " * (len(line) - len(line.lstrip(" "))) + _plain(line)
 
 
 def _few(lines: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,123 @@
+"""Name the cause of every origin: ask all rules, accept what its own repair proves, merge.
+
+A rule that raises becomes a note and never breaks a verdict. What no rule explains is said to be
+unexplained, with what was tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import final
+
+from portalign.diagnose.confirm import Cause, Proof, Proposal, confirmed, difference
+from portalign.diagnose.evidence import Evidence, Site
+from portalign.diagnose.explain import Seen, explanations, proposal
+from portalign.diagnose.family import Family
+from portalign.diagnose.merge import merged
+from portalign.diagnose.registry import all_families, knobs_of, other_rules
+from portalign.diagnose.sites import Sites
+from portalign.findings import Finding, FindingKind, Origin
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Findings in execution order, and notes on rules that failed."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+
+
+def diagnose(evidence: Evidence) -> Diagnosis:
+    """Name the causes of a step's origins."""
+    doctor = Doctor()
+    sites = Sites(evidence)
+    found: list[Finding] = []
+    for origin in evidence.divergence.places:
+        site = doctor.seen(sites, origin)
+        found += doctor.causes(site) if site else [_unexplained(origin, ())]
+    return Diagnosis(merged(found), tuple(dict.fromkeys(doctor.notes)))
+
+
+@final
+class Doctor:
+    """Asks the rules, and remembers what explained earlier places."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._seen = Seen()
+
+    def seen(self, sites: Sites, origin: Origin) -> Site | None:
+        """The site of an origin, if there is one."""
+        try:
+            return sites.of(origin)
+        except Exception as err:  # captures of any age and origin: a verdict must not break here
+            self.notes.append(f"the diagnosis can't read {origin.label}: {_said(err)}")
+            return None
+
+    def causes(self, site: Site) -> list[Finding]:
+        """The cheapest proposal that its repair confirms, or that nothing explains the place."""
+        proved: list[tuple[Proposal, Proof]] = []
+        tried: list[str] = []
+        for name, propose in self._asked(site):
+            try:
+                for each in propose(site):
+                    tried.append(name)
+                    if proof := confirmed(site, each):
+                        proved.append((each, proof))
+            except Exception as err:  # a rule must never break a verdict
+                self.notes.append(f"rule {name} failed with {_said(err)}")
+        if not proved:
+            return [_unexplained(site.origin, tuple(dict.fromkeys(tried)), difference(site))]
+        best, proof = min(proved, key=lambda pair: pair[0].cost)
+        return [_finding(site, cause, best, proof) for cause in best.causes]
+
+    def _asked(self, site: Site) -> Iterator[tuple[str, Callable[[Site], Iterable[Proposal]]]]:
+        for family in all_families():
+            yield family.name, partial(self._of_family, family=family)
+        for rule in other_rules():
+            if site.origin.kind in rule.kinds:
+                yield rule.name, rule.propose
+
+    def _of_family(self, site: Site, *, family: Family) -> Iterator[Proposal]:
+        knobs = knobs_of(family.name)
+        for found in explanations(site, family, knobs, self._seen):
+            if each := proposal(site, found, knobs):
+                yield each
+
+
+def _said(err: Exception) -> str:
+    return " ".join(f"{type(err).__name__}: {err}".split())
+
+
+def _finding(site: Site, cause: Cause, whole: Proposal, proof: Proof) -> Finding:
+    others = len(whole.causes) - 1
+    both = f", together with the {'other cause' if others == 1 else 'other causes'} here," * bool(
+        others
+    )
+    return Finding(
+        cause.rule,
+        cause.kind,
+        (site.origin.label,),
+        cause.claim,
+        f"changed to the reference's{both} the relative difference there falls from "
+        f"{proof.before:.1e} to {proof.after:.1e}",
+        cause.remedy,
+        dict(cause.fitted),
+        proof.before,
+        proof.after,
+        is_confirmed=True,
+    )
+
+
+def _unexplained(origin: Origin, tried: Sequence[str], before: float = float("nan")) -> Finding:
+    return Finding(
+        "",
+        FindingKind.UNEXPLAINED,
+        (origin.label,),
+        "no rule explains what begins here",
+        before=before,
+        ruled_out=tuple(tried),
+    )

@@ -1,0 +1,35 @@
+"""One function of one tensor, element by element: a module's, or one called between modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from portalign.diagnose.evidence import Numbers, Site, Source, View
+from portalign.diagnose.family import Family, Reading, Run
+from portalign.findings import OriginKind
+
+_NEAR = 6  # earlier tensors of the same shape that a function between modules may take
+
+
+def _readings(site: Site) -> Iterator[tuple[Reading, Reading]]:
+    if site.origin.kind is OriginKind.MODULE:
+        sources = [site.reference.inputs, site.candidate.inputs]
+        if len(sources[0]) == len(sources[1]) == 1:
+            yield _reading(site.reference, sources[0][0]), _reading(site.candidate, sources[1][0])
+        return
+    fitting = [s for s in site.shared() if s.array.shape == site.reference.made.shape]
+    for source in fitting[:_NEAR]:
+        yield _reading(site.reference, source), _reading(site.candidate, source)
+
+
+def _reading(view: View, source: Source) -> Reading:
+    return Reading(view, {"x": np.asarray(source.array, np.float64)}, {"x": source.name})
+
+
+def _compute(reading: Reading, run: Run) -> Numbers:
+    return run("function", reading.tensors["x"])
+
+
+FAMILY = Family("activation", _readings, _compute)

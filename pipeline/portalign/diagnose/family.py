@@ -1,0 +1,135 @@
+"""A family of computations that differ in a few knobs, and how one member of it is computed.
+
+A family is a straight line of numpy with named stages. Rules hang their knobs on stages; a knob at
+its neutral value does nothing. So a family knows nothing of the causes, and a rule is one file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+
+from portalign.diagnose.evidence import Numbers, Site, View
+
+Value = Any  # what a knob stands at: a number, a word, True, a tuple; None mostly is its neutral
+Chosen = Mapping[str, Value]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the tensors at a place are, for one side: a family's reading of a view.
+
+    Attributes:
+        tensors: the family's operands by its own names ("x", "weight").
+        names: what the report calls them.
+    """
+
+    view: View
+    tensors: Mapping[str, Numbers]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A cause in a porter's words.
+
+    Attributes:
+        claim: one sentence without a place: equal claims at many places are one finding.
+        remedy: what to type.
+        fitted: named values that were fitted or read off.
+    """
+
+    claim: str
+    remedy: str
+    fitted: Mapping[str, float] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A knob that stands differently on the two sides."""
+
+    site: Site
+    reading: Reading
+    reference: Value
+    candidate: Value
+
+
+Act = Callable[[Numbers, Value, Reading], Numbers]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A rule about one thing that a computation can do in another way.
+
+    Attributes:
+        name: of the rule; stands in reports.
+        line: what it names, for docs/causes.md.
+        families: names of the families whose stages it hangs on.
+        acts: stage -> what the knob does there with a value that isn't neutral.
+        values: values worth trying for a reading, the likeliest first, given the other knobs.
+        tell: puts a difference into words.
+        neutral: value at which it does nothing.
+        is_wide: the usual value differs from model to model (a number of heads, an eps), so the
+            reference is searched over all values of all such knobs together.
+        guesses: numbers from which to fit the value, where no value of `values` explains; a knob
+            with guesses is turned last, for a fit rests on all others.
+        is_log: fit its logarithm.
+    """
+
+    name: str
+    line: str
+    families: tuple[str, ...]
+    acts: Mapping[str, Act]
+    values: Callable[[Reading, Chosen], Iterable[Value]]
+    tell: Callable[[Turned], Words]
+    neutral: Value = None
+    is_wide: bool = False
+    guesses: tuple[float, ...] = ()
+    is_log: bool = False
+
+
+Run = Callable[[str, Numbers], Numbers]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A computation with stages.
+
+    Attributes:
+        name: for knobs to refer to.
+        readings: ways to read a site as this computation, for both sides; none where it can't be.
+        compute: the output, given what runs at each stage.
+    """
+
+    name: str
+    readings: Callable[[Site], Iterator[tuple[Reading, Reading]]]
+    compute: Callable[[Reading, Run], Numbers]
+
+
+def computed(family: Family, knobs: Sequence[Knob], reading: Reading, chosen: Chosen) -> Numbers:
+    """The output of a family's member.
+
+    Knobs that hang on one stage act in the given order. Overflow and division by zero give
+    infinities and NaN, which explain nothing.
+
+    Raises:
+        ValueError, IndexError: the member doesn't fit the shapes.
+    """
+
+    def run(stage: str, values: Numbers) -> Numbers:
+        for knob in knobs:
+            value = chosen.get(knob.name, knob.neutral)
+            if stage in knob.acts and value != knob.neutral:
+                values = knob.acts[stage](values, value, reading)
+        return values
+
+    with np.errstate(all="ignore"):
+        return family.compute(reading, run)

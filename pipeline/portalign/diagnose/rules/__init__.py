@@ -1,0 +1,1 @@
+"""One cause a file; each exposes `RULE`. `registry` finds them by reading this folder."""

@@ -1,0 +1,87 @@
+"""Places as the grafted pass shows them, made of a few arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from portalign.diagnose.evidence import Site, Source, View
+from portalign.findings import Origin, OriginKind
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A planted fault and what must be said of it.
+
+    Attributes:
+        rule: the name that must come first.
+        faulty: the place with the fault.
+        clean: the same place written in another way without it: nothing must be named.
+        fitted: values that must be found, to five digits.
+        says: words that the claim must hold.
+    """
+
+    rule: str
+    faulty: Site
+    clean: Site
+    fitted: Mapping[str, float] = field(default_factory=dict)
+    says: str = ""
+
+
+def random(*shape: int, seed: int = 0) -> Numbers:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def module(
+    reference: Numbers,
+    candidate: Numbers,
+    *,
+    inputs: Mapping[str, npt.NDArray[np.generic]],
+    state: Mapping[str, Numbers] | None = None,
+    other_state: Mapping[str, Numbers] | None = None,
+    module_type: str = "Module",
+) -> Site:
+    """A module's output on equal inputs; `other_state` where the candidate's weights differ."""
+    sources = tuple(
+        Source(f"fc {slot}", "fc", slot, module_type, array) for slot, array in inputs.items()
+    )
+    views = (
+        View(made, sources, sources, _named(values), "fc", module_type)
+        for made, values in ((reference, state), (candidate, other_state or state))
+    )
+    return Site(Origin("fc out.0", OriginKind.MODULE, "fc", "out.0"), *views)
+
+
+def glue(
+    reference: Numbers,
+    candidate: Numbers,
+    *,
+    earlier: Mapping[str, npt.NDArray[np.generic]],
+    state: Mapping[str, Numbers] | None = None,
+) -> Site:
+    """What arrives at a module; `earlier` in execution order, "path slot" to values."""
+    sources = tuple(
+        Source(name, *name.split(" "), "Linear", array) for name, array in reversed(earlier.items())
+    )
+    views = (
+        View(made, (), sources, dict(state or {}), "fc", "") for made in (reference, candidate)
+    )
+    label = "glue before fc in.0"
+    return Site(Origin(label, OriginKind.GLUE, "fc", "in.0"), *views)
+
+
+def pair(
+    make: Callable[..., Numbers], right: object, wrong: object, again: Numbers | None = None
+) -> tuple[tuple[Numbers, Numbers], tuple[Numbers, Numbers]]:
+    """(reference, candidate) of the fault and of its clean twin."""
+    reference = make(right)
+    return (reference, make(wrong)), (reference, reference if again is None else again)
+
+
+def _named(state: Mapping[str, Numbers] | None) -> dict[str, Numbers]:
+    return {f"fc.{slot}": values for slot, values in (state or {}).items()}

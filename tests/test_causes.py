@@ -1,0 +1,71 @@
+"""Every rule names its seeded fault with the right number and is silent on the clean twin."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from causes.places import Seeded, module, random
+from portalign.diagnose import rules
+from portalign.diagnose.confirm import difference
+from portalign.diagnose.engine import Doctor
+from portalign.diagnose.listing import listing
+from portalign.diagnose.registry import all_rules
+from portalign.findings import FindingKind
+
+DOCS = Path(__file__).parent.parent / "docs" / "causes.md"
+FILES = sorted(path.stem for path in Path(rules.__path__[0]).glob("[!_]*.py"))
+SEEDED = {
+    f"{file} {number}": seeded
+    for file in FILES
+    for number, seeded in enumerate(import_module(f"causes.{file}").FAULTS)
+}
+
+
+@pytest.mark.parametrize("seeded", SEEDED.values(), ids=SEEDED)
+def test_a_seeded_fault_is_named_first_with_its_number(seeded: Seeded) -> None:
+    first = Doctor().causes(seeded.faulty)[0]
+
+    assert first.rule == seeded.rule, first
+    assert first.is_confirmed
+    assert first.remedy
+    assert seeded.says in first.claim
+    for name, value in seeded.fitted.items():
+        assert first.fitted[name] == pytest.approx(value, rel=1e-5, abs=0)
+    assert first.after <= max(first.before * 1e-6, 1e-14)
+
+
+@pytest.mark.parametrize("seeded", SEEDED.values(), ids=SEEDED)
+def test_nothing_is_named_on_its_clean_twin(seeded: Seeded) -> None:
+    assert difference(seeded.clean) < 1e-12  # the same mathematics, written in another way
+
+    assert [one.rule for one in Doctor().causes(seeded.clean)] == [""]
+
+
+def test_every_rule_has_a_seeded_fault_that_it_must_name() -> None:
+    assert {rule.name for rule in all_rules()} <= {seeded.rule for seeded in SEEDED.values()}
+
+
+def test_rules_are_called_after_their_files_and_no_two_alike() -> None:
+    names = [rule.name for rule in all_rules()]
+
+    assert names == [file.replace("_", "-") for file in FILES]
+    assert len(set(names)) == len(names)
+
+
+def test_the_page_of_causes_is_the_one_the_rules_make() -> None:
+    assert DOCS.read_text(encoding="utf-8") == listing(), (
+        "write it anew: python -m portalign.diagnose > docs/causes.md"
+    )
+
+
+def test_what_no_rule_explains_is_unexplained_with_what_was_tried() -> None:
+    x = random(5, 16)
+
+    found = Doctor().causes(module(np.sin(x), np.sin(3 * x), inputs={"in.0": x}))
+
+    assert [one.kind for one in found] == [FindingKind.UNEXPLAINED]
+    assert not found[0].is_confirmed
