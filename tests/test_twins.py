@@ -13,9 +13,11 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.faults]
 
 PADDLE = "candidate={framework: paddle, build: paddle_side.py:build}"
 SHIPPED = "../../pipeline/portalign/ports"
-# What the published rate and ten iterations do to the planted BERT, as the shipped port asks it.
+# What the published rate and ten iterations do to the planted BERT, as the shipped port asks it,
+# but in batches of 128: the mean over eight sentences differs by up to 2.3e-6.
 AS_SHIPPED = (
     "iterations=10",
+    "settings.batch_size=128",
     "optimizer.lr=3.0e-5",
     "lr_scheduler={name: linear_warmup, warmup: 100, total: 4000}",
 )
@@ -97,7 +99,7 @@ def test_a_tanh_gelu_fails_backward_though_ten_losses_agree(results: dict[str, R
     losses = [c for c in result.report.comparisons if c.key.kind is Kind.LOSS]
 
     assert len(losses) == 10
-    assert max(c.native.max_abs for c in losses) < 1e-5
+    assert max(c.native.max_abs for c in losses) < 1e-6  # measured: 7.7e-7
     assert result.exit_code == 1
     assert result.report.divergence.origins == (
         "glue before bert.encoder.layer.1.output.dense in.0, after "

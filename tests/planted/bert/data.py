@@ -17,7 +17,7 @@ Scored = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
 def batches(settings: Mapping[str, object]) -> Iterator[Batch]:
     """The first `n_batches` of the shipped ones; the last is cut to five rows."""
     n_batches = int(str(settings["n_batches"]))
-    for index, batch in enumerate(islice(data.batches({}), n_batches)):
+    for index, batch in enumerate(islice(data.batches(settings), n_batches)):
         n_rows = 5 if index == n_batches - 1 else None
         yield {name: array[:n_rows] for name, array in batch.items()}
 
