@@ -23,7 +23,8 @@ CHOSEN = {
     "mask_minus_1e9 mask_inverted positions_cumsum fused_qkv query_frozen weights_detached",
     "gpt": "heads_tiled rotary_interleaved rotary_bfloat16_table rotary_from_one sdpa",
     "cnn": "pool_padding_left_out bn_momentum folded_norm conv_by_unfold",
-    "rnn": "gate_order mean_counts_padding truncated_backward mean_by_matmul",
+    "rnn": "gate_order mean_counts_padding truncated_backward state_detached "
+    "start_detached mean_by_matmul",
 }
 THREE_PLACES = (
     "layers.0.mlp.act >layers.0.mlp.fc2 >layers.1.attention.dense layers.2.attention_norm"

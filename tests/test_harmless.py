@@ -121,7 +121,7 @@ def test_gradients_end_at_the_last_module_that_lacks_one() -> None:
     lacking = [Unpaired(Role.REFERENCE.value, _gradient(path), "", True) for path in "ab"]
     consumers = {("a", "out.0", 0): ("b",), ("b", "out.0", 0): ("c",)}
 
-    found = absent_gradients(Pairing(tuple(pairs), tuple(lacking)), consumers)
+    found = absent_gradients(Pairing(tuple(pairs), tuple(lacking)), consumers, grafted=())
 
     assert [(path, one.label) for path, one in found.items()] == [("b", "backward after b")]
 
@@ -130,7 +130,38 @@ def test_a_gradient_that_stands_alone_on_both_sides_is_not_absent() -> None:
     pairs = (_pair("a", "out.0", 0, (ONE, ONE), None),)
     alone = tuple(Unpaired(role.value, _gradient("a"), "", True) for role in Role)
 
-    assert absent_gradients(Pairing(pairs, alone), {}) == {}
+    assert absent_gradients(Pairing(pairs, alone), {}, grafted=()) == {}
+
+
+ZERO = np.zeros(4)
+
+
+@pytest.mark.parametrize(
+    ("gradients", "is_arriving", "is_absent"),
+    [
+        ((ONE, ZERO), False, True),
+        ((ONE, ZERO), True, False),
+        ((ONE, TWO), False, False),
+        ((ZERO, ZERO), False, False),
+    ],
+    ids=["zeros nobody sent", "zeros that were sent", "other values", "zeros on both sides"],
+)
+def test_zeros_that_no_one_sends_to_an_output_are_an_absent_gradient(
+    gradients: tuple[Values, Values], is_arriving: bool, is_absent: bool
+) -> None:
+    """Paddle fills up the gradient of a recurrent state that was detached."""
+    forward, backward = _pair("a", "out.0", 0, (ONE, ONE), None), _gradients("a", gradients)
+    arrived = [forward, *([backward] if is_arriving else [])]
+    grafted = {pair.reference.key for pair in arrived}
+
+    found = absent_gradients(Pairing((forward, backward), ()), {}, grafted=grafted)
+
+    assert list(found) == (["a"] if is_absent else [])
+
+
+def _gradients(path: str, sides: tuple[Values, Values]) -> Pair:
+    records = [TensorRecord(_gradient(path), 9, values, "float64") for values in sides]
+    return Pair(records[0], records[1], AS_IS, "test", f"grad {path} out.0")
 
 
 def _gradient(path: str) -> TensorKey:

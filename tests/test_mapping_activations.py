@@ -16,7 +16,7 @@ from portalign.mapping.pair import Pairing, module_map, pair  # noqa: E402
 from portalign.mapping.weights import WeightPlan  # noqa: E402
 from portalign.ports.bert import paddle_side as paddle_bert  # noqa: E402
 from portalign.ports.bert import torch_side as torch_bert  # noqa: E402
-from portalign.records import Array, Kind, Role, Trace  # noqa: E402
+from portalign.records import Array, Kind, ModuleInfo, Role, Trace  # noqa: E402
 from structures import (  # noqa: E402
     CLOSE,
     floats,
@@ -191,6 +191,23 @@ def test_an_activation_that_lies_differently_is_no_pair() -> None:
     assert [u.role for u in alone] == list(Role)
     assert "[5, 2, 4] and [2, 5, 4]" in alone[0].reason
     assert not any(u.is_promised for u in alone)
+
+
+def test_gradients_follow_their_activations_whichever_of_them_arrive() -> None:
+    """Paddle hands zeros to a state that nobody uses; torch records no gradient there."""
+    tree = tensors(("lstm.weight", (4, 4)))
+    tree = replace(tree, modules=(ModuleInfo("lstm", "LSTM"),))
+    slots = ("out.0", "out.1.0", "out.1.1")
+    seen = [record(Kind.ACTIVATION, "lstm", slot) for slot in slots]
+    left = [*seen, record(Kind.GRADIENT, "lstm", "out.1.0")]
+    right = [*seen, *(record(Kind.GRADIENT, "lstm", slot) for slot in slots)]
+    sides = trace(Role.REFERENCE, left, tree), trace(Role.CANDIDATE, right, tree)
+
+    pairing = pair(*sides, match_state(tree, tree))
+
+    assert [p.label for p in pairing.pairs] == [*(f"lstm {s}" for s in slots), "grad lstm out.1.0"]
+    alone = [(u.role, u.key.slot) for u in pairing.unpaired if u.key.kind is Kind.GRADIENT]
+    assert alone == [("candidate", "out.0"), ("candidate", "out.1.1")]
 
 
 def test_a_wrong_width_of_two_modules_that_own_the_same_weights_is_shown() -> None:

@@ -89,11 +89,8 @@ def origins(
     ]
     consumers = consumers_of(reference)
     wrong = {path for path, _ in named}  # its backward is wrong for the same reason
-    absent = {
-        path: origin
-        for path, origin in absent_gradients(pairing, consumers).items()
-        if path not in wrong
-    }
+    lacking = absent_gradients(pairing, consumers, grafted={one.key for one in grafted})
+    absent = {path: origin for path, origin in lacking.items() if path not in wrong}
     glued = glue_consumers(reference, consumers, compared={one.key.path for one in forward})
     spoilt = frozenset(place for place, paths in glued.items() if wrong.intersection(paths))
     explained = spoilt | (given_out(reference) if loss else frozenset())

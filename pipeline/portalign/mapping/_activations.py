@@ -1,7 +1,8 @@
 """Which activations, and gradients of activations, stand for the same point of two models.
 
-They follow the module map. Where calls, slots or shapes leave room for doubt a record stays alone
-with the reason: a pair that isn't one would show a difference that isn't there.
+Activations follow the module map, gradients the activations they belong to. Where calls, slots or
+shapes leave room for doubt a record stays alone with the reason: a pair that isn't one would show a
+difference that isn't there.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from portalign.mapping._modules import module_map, owners
 from portalign.mapping.weights import WeightPlan
-from portalign.records import Kind, Role, Structure, TensorRecord
+from portalign.records import Kind, Role, Structure, TensorKey, TensorRecord
 from portalign.results import Unpaired
 
 _Slots = dict[str, TensorRecord]
 _Place = tuple[Kind, str, int]  # kind, path, iteration
 _Calls = dict[int, _Slots]
+_Gradients = dict[TensorKey, TensorRecord]
 
 
 @final
@@ -43,13 +45,17 @@ def pair_activations(
     candidate_structure: Structure,
     plan: WeightPlan,
 ) -> ActivationPairs:
-    """Pair activations and activation gradients module by module, call by call."""
+    """Pair activations module by module, call by call, and then their gradients."""
     modules = module_map(reference_structure, candidate_structure, plan)
     holders = (
         owners(reference_structure, (n for entry in plan.entries for n in entry.reference)),
         owners(candidate_structure, (n for entry in plan.entries for n in entry.candidate)),
     )
-    left, right = _by_place(reference), _by_place(candidate)
+    followers = _followers(reference), _followers(candidate)
+    left, right = (
+        _by_place(record for record in side if record.key not in following)
+        for side, following in zip((reference, candidate), followers, strict=True)
+    )
     found = ActivationPairs()
     reached: set[_Place] = set()
     for place, calls in left.items():
@@ -65,10 +71,34 @@ def pair_activations(
     for other, calls in right.items():
         if other not in reached:
             found.alone(Role.CANDIDATE, _all(calls), "the reference recorded no such module")
+    _follow(found, *followers)
     return found
 
 
-def _by_place(records: Sequence[TensorRecord]) -> dict[_Place, _Calls]:
+def _followers(records: Sequence[TensorRecord]) -> _Gradients:
+    """Gradients by key, of the places whose activation was recorded too."""
+    places = {r.key for r in records if r.key.kind is Kind.ACTIVATION}
+    gradients = (record for record in records if record.key.kind is Kind.GRADIENT)
+    return {r.key: r for r in gradients if replace(r.key, kind=Kind.ACTIVATION) in places}
+
+
+def _follow(found: ActivationPairs, ours: _Gradients, theirs: _Gradients) -> None:
+    """Pair the gradients of paired activations.
+
+    Which gradients arrive tells nothing about which slot is which: paddle hands zeros to a state
+    that nobody uses, where torch records none.
+    """
+    left, right = dict(ours), dict(theirs)
+    for a, b, how in tuple(found.pairs):
+        places = [replace(record.key, kind=Kind.GRADIENT) for record in (a, b)]
+        if places[0] in left and places[1] in right:
+            found.pairs.append((left.pop(places[0]), right.pop(places[1]), how))
+    reason = "the other side recorded no gradient there"
+    found.alone(Role.REFERENCE, [*left.values()], reason)
+    found.alone(Role.CANDIDATE, [*right.values()], reason)
+
+
+def _by_place(records: Iterable[TensorRecord]) -> dict[_Place, _Calls]:
     found: dict[_Place, _Calls] = defaultdict(lambda: defaultdict(dict))
     for record in records:
         key = record.key
