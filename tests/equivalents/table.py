@@ -13,16 +13,17 @@ import yaml
 with warnings.catch_warnings():
     # paddle 3.3.1 warns on import where ccache is missing.
     warnings.filterwarnings("ignore", message=".*ccache", category=UserWarning)
-    from equivalents import lr_scheduler
+    from equivalents import lr_scheduler, optimizer
 
 from equivalents.measured import Measured
-from portalign.equivalents import schedulers
+from portalign.equivalents import optimizers, schedulers
 from portalign.equivalents.rows import Area, Row
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "equivalents.md"
 # A further area is one line here: its rows, and the function that measures one of them.
 AREAS: Mapping[Area, tuple[Sequence[Row], Callable[[Row], Measured]]] = {
     Area.LR_SCHEDULER: (schedulers.ROWS, lr_scheduler.measure),
+    Area.OPTIMIZER: (optimizers.ROWS, optimizer.measure),
 }
 HEAD = """\
 # What stands for what
@@ -40,6 +41,13 @@ INTRODUCTIONS = {
         "The curve that the optimizer uses, 100 iterations, in double. In torch the LR is read\n"
         'from `optimizer.param_groups[0]["lr"]`, in Paddle from `optimizer.get_lr()`; a Paddle\n'
         "scheduler's own `get_lr()` steps its recurrence and must not be used for reading.",
+    ),
+    Area.OPTIMIZER: (
+        "## Optimizers: `optimizer:`",
+        "The update of every weight by the same gradients (of size 0.01), 45 iterations with a\n"
+        "warmup of 5, in the float64 twins. What Paddle keeps in float32 is rounded on the torch\n"
+        "twin, so what is left is what the two compute differently. portalign's defaults are\n"
+        "torch's, and it passes every one of them to Paddle. LBFGS can't be named in a port file.",
     ),
 }
 _MEASURED = re.compile(r"\| (?:agrees|\*\*differs\*\*): (bit for bit|[0-9]e[-+][0-9]+)")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from portalign.errors import CaptureError
 from portalign.frameworks.base import Tensor
-from portalign.request import Json
+from portalign.request import Json, Spec
 
 
 def pick_output(outputs: object, name: str | int, tensor_type: type) -> Tensor:
@@ -93,6 +93,20 @@ def lr_factor(name: str, arguments: Mapping[str, Json]) -> float:
     """
     factors = arguments.get("lr_scale", {}).items()
     return next((float(f) for part, f in factors if part.lower() in name.lower()), 1.0)
+
+
+def refuse_search(optimizer: Spec) -> None:
+    """Refuse an optimizer that can't be stepped by gradients alone.
+
+    Raises:
+        CaptureError: it is LBFGS.
+    """
+    if optimizer.name == "lbfgs":
+        raise CaptureError(
+            "lbfgs evaluates the loss several times an iteration",
+            why="an iteration here is one forward and one backward pass, compared part by part",
+            do="name another optimizer; docs/equivalents.md says what the two LBFGS do",
+        )
 
 
 def _describe(outputs: object, tensor_type: type) -> str:

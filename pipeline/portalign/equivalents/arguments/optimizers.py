@@ -10,6 +10,8 @@ from portalign.equivalents.arguments.argument import (
     Accepted,
     Argument,
     Arguments,
+    choice,
+    count,
     flag,
     is_number,
     list_of,
@@ -88,6 +90,13 @@ OPTIMIZERS: Final[Accepted] = {
         "eta_plus": number(1.2, low=1),
         "step_min": number(1e-6, low=POSITIVE),
         "step_max": number(50.0, low=POSITIVE),
+        **_CLIP,
+    },
+    "lbfgs": {  # for the table of equivalents; the backward step refuses it
+        **_LR,
+        "max_iter": count(20, low=1),
+        "history_size": count(100, low=1),
+        "line_search": choice("none", "strong_wolfe"),
         **_CLIP,
     },
 }

@@ -180,6 +180,14 @@ def _rprop(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, A
     }
 
 
+def _lbfgs(model: paddle.nn.Layer, arguments: Mapping[str, Json]) -> dict[str, Any]:
+    return {
+        "max_iter": arguments["max_iter"],
+        "history_size": arguments["history_size"],
+        "line_search_fn": None if arguments["line_search"] == "none" else arguments["line_search"],
+    }
+
+
 _OPTIMIZERS: Final[
     Mapping[str, tuple[Any, Callable[[paddle.nn.Layer, Mapping[str, Json]], dict[str, Any]]]]
 ] = {
@@ -195,4 +203,5 @@ _OPTIMIZERS: Final[
     "rmsprop": (paddle.optimizer.RMSProp, _rmsprop),
     "asgd": (paddle.optimizer.ASGD, _coupled_decay),
     "rprop": (paddle.optimizer.Rprop, _rprop),
+    "lbfgs": (paddle.optimizer.LBFGS, _lbfgs),
 }

@@ -22,6 +22,7 @@ from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.paddlepaddle.optimizers import optimizer as build_optimizer
 from portalign.frameworks.paddlepaddle.schedulers import needed_lr
 from portalign.frameworks.paddlepaddle.schedulers import scheduler as build_scheduler
+from portalign.frameworks.selection import refuse_search
 from portalign.records import Array, Precision
 from portalign.request import Spec
 
@@ -48,6 +49,7 @@ def trainer(
     Raises:
         CaptureError: unknown names or arguments, nothing to train, a porter's function that fails.
     """
+    refuse_search(optimizer)
     base_lr = resolve(Area.OPTIMIZER, optimizer)["lr"]
     live = paddle.nn.Linear(2, 2) if model is None else model
     if all(p.stop_gradient for p in live.parameters()):

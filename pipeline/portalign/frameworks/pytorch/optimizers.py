@@ -165,6 +165,14 @@ def _rprop(arguments: Mapping[str, Json]) -> dict[str, Any]:
     }
 
 
+def _lbfgs(arguments: Mapping[str, Json]) -> dict[str, Any]:
+    return {
+        "max_iter": arguments["max_iter"],
+        "history_size": arguments["history_size"],
+        "line_search_fn": None if arguments["line_search"] == "none" else arguments["line_search"],
+    }
+
+
 _OPTIMIZERS: Final[
     Mapping[str, tuple[type[torch.optim.Optimizer], Callable[[Mapping[str, Json]], dict[str, Any]]]]
 ] = {
@@ -180,6 +188,7 @@ _OPTIMIZERS: Final[
     "rmsprop": (torch.optim.RMSprop, _rmsprop),
     "asgd": (torch.optim.ASGD, _asgd),
     "rprop": (torch.optim.Rprop, _rprop),
+    "lbfgs": (torch.optim.LBFGS, _lbfgs),
 }
 # What paddle 3.3.1 keeps in float32, by torch's names. Adamax isn't here: paddle rounds its betas
 # in one place and not in another, and its eps stands elsewhere (a known difference).

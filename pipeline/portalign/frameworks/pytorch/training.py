@@ -20,6 +20,7 @@ from portalign.frameworks.pytorch import losses, optimizers
 from portalign.frameworks.pytorch.optimizers import optimizer as build_optimizer
 from portalign.frameworks.pytorch.optimizers import round_like_paddle
 from portalign.frameworks.pytorch.schedulers import scheduler as build_scheduler
+from portalign.frameworks.selection import refuse_search
 from portalign.records import Array, Precision
 from portalign.request import Spec
 
@@ -65,6 +66,7 @@ def trainer(
     Raises:
         CaptureError: unknown names or arguments, nothing to train, a porter's function that fails.
     """
+    refuse_search(optimizer)
     arguments = resolve(Area.OPTIMIZER, optimizer)
     is_curve = model is None
     live = torch.nn.Linear(2, 2) if model is None else model
