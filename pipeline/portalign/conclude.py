@@ -18,6 +18,7 @@ from portalign.compare.begins import begins
 from portalign.compare.behind import left_behind, without_twin
 from portalign.compare.curves import compare_curve
 from portalign.compare.doubts import doubts
+from portalign.compare.draws import as_draw
 from portalign.compare.drift import asymmetry, kernel_tolerance
 from portalign.compare.harmless import forgive, harmless_inputs
 from portalign.compare.pairs import as_data, compare, overall
@@ -214,6 +215,8 @@ def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
         )
         if key.kind is Kind.PREDICTION:
             judged.append(found)
+        if key.kind is Kind.DRAW:
+            found = as_draw(found, each.reference.array, each.candidate.array)
         yield as_data(found) if key.kind is Kind.INPUT else found
 
 

@@ -34,6 +34,7 @@ class Kind(str, Enum):
     """What a captured array is."""
 
     INPUT = "input"
+    DRAW = "random draw"
     PARAMETER = "parameter"
     BUFFER = "buffer"
     ACTIVATION = "activation"
@@ -61,9 +62,11 @@ class TensorKey:
     Attributes:
         kind: what the array is.
         path: module path as the framework prints it, "" for the root; for ``OUTPUT`` the name of
-            the output leaf ("logits", "hidden_states.3"); for ``INPUT`` the field of the batch.
-        slot: which of the module's arrays: "in.0", "out.0", "out.hidden.1", "weight", "bias"...
-        call: n-th use of that module within the iteration, from 0.
+            the output leaf ("logits", "hidden_states.3"); for ``INPUT`` the field of the batch; for
+            ``DRAW`` the module whose code draws, in the reference's words on both sides.
+        slot: which of the module's arrays: "in.0", "out.0", "out.hidden.1", "weight", "bias"...;
+            for ``DRAW`` its kind: "keep", "uniform", "normal".
+        call: n-th use of that module within the iteration, from 0; for ``DRAW`` its n-th draw.
         iteration: training iteration or batch index, from 0. A ``PARAMETER`` or ``BUFFER`` of
             iteration k is its value *before* iteration k, so k = N holds the final values.
         precision: native capture or its float64 twin.

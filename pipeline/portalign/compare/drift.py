@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from portalign.compare.draws import TERMS
 from portalign.compare.tolerance import (
     CLIP_COEFFICIENT,
     DRIFT_ASYMMETRY,
@@ -30,5 +31,7 @@ def asymmetry(pair: Pair) -> float:
 
 def kernel_tolerance(key: TensorKey) -> Tolerance | None:
     """What the kernels behind a number lose at any size; None where own distances tell."""
+    if key.kind is Kind.DRAW:
+        return TERMS
     is_clipping = key.kind is Kind.GRADIENT_NORM and key.slot == "clip_coefficient"
     return CLIP_COEFFICIENT if is_clipping else None

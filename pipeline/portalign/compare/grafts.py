@@ -22,7 +22,7 @@ from portalign.results import Comparison, Divergence, Outcome, Verdict
 
 _GRAFTED = (Kind.ACTIVATION, Kind.LOSS, Kind.GRADIENT)
 _STATE = (Kind.PARAMETER, Kind.BUFFER)
-_SELF_MADE = (Kind.INPUT, Kind.LR, Kind.METRIC)
+_SELF_MADE = (Kind.INPUT, Kind.DRAW, Kind.LR, Kind.METRIC)
 
 
 @final

@@ -107,7 +107,7 @@ def _origin(one: Comparison) -> Origin:
 def _place(one: Comparison, earlier: list[Comparison], run: Run) -> _Place:
     """Place a failing pair, given the failing pairs that come before it."""
     kind = one.key.kind
-    if kind is Kind.INPUT or is_initial_state(one):
+    if kind in (Kind.INPUT, Kind.DRAW) or is_initial_state(one):
         return _Place.ORIGIN
     if kind is Kind.LR:
         return _inherits(any(other.key.kind is Kind.LR for other in earlier))

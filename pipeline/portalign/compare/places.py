@@ -15,6 +15,7 @@ from portalign.results import Comparison, Outcome
 # Links of one iteration in the order in which one feeds the next; 10 is the update itself.
 _CHAIN = {
     Kind.INPUT: 0,
+    Kind.DRAW: 0,
     Kind.PARAMETER: 1,
     Kind.BUFFER: 1,
     Kind.ACTIVATION: 2,

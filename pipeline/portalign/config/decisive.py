@@ -18,7 +18,7 @@ from portalign.request import Json
 _NOWHERE = ("file", "parallel", "tolerance")
 _UNUSED: dict[Step, tuple[str, ...]] = {
     Step.FORWARD: ("loss", "optimizer", "lr_scheduler", "metrics", "iterations", "record"),
-    Step.METRIC: ("loss", "optimizer", "lr_scheduler", "iterations", "record"),
+    Step.METRIC: ("loss", "optimizer", "lr_scheduler", "iterations", "record", "mode"),
     Step.LR_SCHEDULER: ("loss", "metrics", "record"),
     Step.BACKWARD: ("metrics",),
 }

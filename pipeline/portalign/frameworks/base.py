@@ -39,6 +39,26 @@ class Sink(Protocol):
         """Take one live tensor. The sink copies at once; it never keeps or changes the tensor."""
 
 
+class Source(Protocol):
+    """Takes every draw of a framework and may put other numbers in its place."""
+
+    def draw(self, path: str, kind: str, terms: tuple[float, ...], own: Array) -> Array | None:
+        """Take one draw.
+
+        Args:
+            path: of the module whose code draws, "" for the root.
+            kind: `drawing.KEEP`, `drawing.UNIFORM` or `drawing.NORMAL`.
+            terms: of the distribution, by kind.
+            own: what the framework drew.
+
+        Returns:
+            Numbers of the same shape to use instead; None leaves the framework's own.
+        """
+
+    def unknown(self, path: str, what: str) -> None:
+        """Hear of a draw that can't be replaced; `what` is the framework's name for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clipping:
     """What gradient clipping does in one iteration.
@@ -167,6 +187,14 @@ class Framework(ABC):
         What arrives at a module and what it returns goes to the sink before it is replaced. With
         `gradients`, the same for the gradient that arrives at every module output. A replaced
         tensor stays in the graph: gradients flow through it to where the original came from.
+        """
+
+    @abstractmethod
+    def drawing(self, model: Model, source: Source) -> AbstractContextManager[None]:
+        """While open, every random number that the model draws goes through the source.
+
+        Its own generator moves as ever; where the source puts nothing else in, the run is bitwise
+        equal to the bare one.
         """
 
     @abstractmethod

@@ -58,6 +58,10 @@ class Hooks:
             Grafter(replacements, sink, self.is_tensor, self.put, self.version, wants_gradient),
         )
 
+    def follow(self, model: Model, keeper: Keeper) -> AbstractContextManager[None]:
+        """Tell the keeper of every module that begins and ends, while open."""
+        return self._hang(model, keeper)
+
     def _hang(self, model: Model, keeper: Keeper) -> AbstractContextManager[None]:
         return _hung(self.doors(model), keeper, before=self.before, after=self.after)
 

@@ -70,7 +70,7 @@ def _side(structure: Structure, names: Sequence[Sequence[str]], role: str) -> _S
         if spot is None:
             continue
         own[info.module].add(spot)
-        for path in _upwards(info.module):
+        for path in upwards(info.module):
             total[path].add(spot)
     sizes = [len(group) for group in names]
     return _Side(
@@ -88,7 +88,7 @@ def _cover(spots: set[tuple[int, int]], sizes: Sequence[int], role: str) -> _Cov
     )
 
 
-def _upwards(path: str) -> list[str]:
+def upwards(path: str) -> list[str]:
     """A path, its parents, and the root."""
     parts = path.split(".") if path else []
     return [".".join(parts[:end]) for end in range(len(parts), -1, -1)]
@@ -173,7 +173,7 @@ def _bare(side: _Side, parent: str, mapped: set[str]) -> dict[str, str]:
         is_bare = path and path not in mapped and path not in side.total
         if not is_bare or not path.startswith(inside):
             continue
-        above = _upwards(path)[1:]
+        above = upwards(path)[1:]
         nearest = next(p for p in above if p in mapped)
         is_topmost = above[0] == nearest or above[0] in side.total
         if nearest == parent and is_topmost:

@@ -35,7 +35,7 @@ __all__ = ["Pair", "Pairing", "module_map", "pair"]
 _STATE = (Kind.PARAMETER, Kind.BUFFER)
 _BY_MODULE = (Kind.ACTIVATION, Kind.GRADIENT)
 _Moment = tuple[bool, int]  # is a gradient, iteration
-_PROMISED = frozenset((Kind.INPUT, Kind.PREDICTION, Kind.METRIC, Kind.LR, Kind.LOSS))
+_PROMISED = frozenset((Kind.INPUT, Kind.DRAW, Kind.PREDICTION, Kind.METRIC, Kind.LR, Kind.LOSS))
 
 
 @final

@@ -18,6 +18,7 @@ from portalign.frameworks.base import Batch, Clipping, Model, Tensor, Trainer
 from portalign.records import Array, Kind, Precision, Structure, TensorKey
 from portalign.request import CaptureRequest
 from portalign.stages.calling import blame, call_model
+from portalign.stages.draws import replayed
 from portalign.stages.session import (
     Session,
     at_precision,
@@ -67,7 +68,10 @@ def _train(
     for iteration in range(session.request.iterations):
         trainer.reset()
         batch = batches[iteration % len(batches)]
-        with _watched(session, model, iteration, precision):
+        with (
+            _drawn(session, model, iteration, precision),
+            _watched(session, model, iteration, precision),
+        ):
             taken = forward_for_loss(session, model, batch, precision)
             with blame("the loss", session.request):
                 loss = loss_function(*taken)
@@ -117,6 +121,15 @@ def training(
             other = request.other_framework
             session.lifted += framework.rounded_constants(spec, other_framework=other)
     return trainer, loss
+
+
+def _drawn(
+    session: Session, model: Model, iteration: int, precision: Precision
+) -> AbstractContextManager[None]:
+    """Replay random numbers, and note those of the first iteration for the report."""
+    is_first = not iteration and precision is Precision.NATIVE
+    noted = session.recorder if is_first else None
+    return replayed(session, model, iteration, recorder=noted)
 
 
 def _watched(

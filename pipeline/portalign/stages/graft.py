@@ -13,6 +13,7 @@ from portalign.records import Array, Kind, Precision, Role, Step, TensorKey, Tra
 from portalign.stages import exchange
 from portalign.stages.backward import forward_for_loss, record_gradients, training
 from portalign.stages.batches import batches_of, model_arguments
+from portalign.stages.draws import replayed
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session, restore, tensors_of
 from portalign.store import TraceWriter, read_trace
@@ -37,7 +38,7 @@ def run(session: Session, model: Model) -> None:
     )
     if session.request.step is Step.BACKWARD:
         restore(session, model)
-    with session.timed(GRAFT):
+    with session.timed(GRAFT), replayed(session, model, 0):
         if precision is Precision.FLOAT64:
             with session.framework.lifted():
                 _run_once(grafted, model, values, precision)

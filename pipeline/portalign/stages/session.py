@@ -135,7 +135,8 @@ def open_model(session: Session) -> Model:
     with session.timed("build"):
         model = _build(request)
         framework.check_model(model)
-        framework.set_mode(model, request.mode)
+        # predictions are scored as an evaluation makes them
+        framework.set_mode(model, "eval" if request.step is Step.METRIC else request.mode)
     session.structure = framework.structure(model)
     session.model_sha256 = fingerprint(model, session.structure)
     reference = None

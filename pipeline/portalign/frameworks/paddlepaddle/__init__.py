@@ -17,11 +17,13 @@ from portalign.frameworks.base import (
     Model,
     Replacements,
     Sink,
+    Source,
     Tensor,
     Trainer,
 )
 from portalign.frameworks.leaves import leaves
 from portalign.frameworks.paddlepaddle import (
+    drawing,
     lifting,
     losses,
     metrics,
@@ -100,6 +102,9 @@ class PaddlePaddle(Framework):
         self, model: Model, replacements: Replacements, sink: Sink, *, gradients: bool = False
     ) -> AbstractContextManager[None]:
         return watching.graft(model, replacements, sink, gradients=gradients)
+
+    def drawing(self, model: Model, source: Source) -> AbstractContextManager[None]:
+        return drawing.drawing(model, source)
 
     def identity(self, tensor: Tensor) -> tuple[int, int]:
         return id(tensor), tensor.inplace_version

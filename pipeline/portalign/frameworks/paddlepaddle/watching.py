@@ -58,4 +58,4 @@ _HOOKS = Hooks(
     version=_version,
     wants_gradient=_wants_gradient,
 )
-watch, graft = _HOOKS.watch, _HOOKS.graft
+watch, graft, follow = _HOOKS.watch, _HOOKS.graft, _HOOKS.follow

@@ -18,11 +18,20 @@ from portalign.frameworks.base import (
     Model,
     Replacements,
     Sink,
+    Source,
     Tensor,
     Trainer,
 )
 from portalign.frameworks.leaves import leaves
-from portalign.frameworks.pytorch import lifting, losses, metrics, modules, training, watching
+from portalign.frameworks.pytorch import (
+    drawing,
+    lifting,
+    losses,
+    metrics,
+    modules,
+    training,
+    watching,
+)
 from portalign.records import Array, Precision, Structure
 from portalign.request import Spec
 
@@ -102,6 +111,9 @@ class PyTorch(Framework):
         self, model: Model, replacements: Replacements, sink: Sink, *, gradients: bool = False
     ) -> AbstractContextManager[None]:
         return watching.graft(model, replacements, sink, gradients=gradients)
+
+    def drawing(self, model: Model, source: Source) -> AbstractContextManager[None]:
+        return drawing.drawing(model, source)
 
     def identity(self, tensor: Tensor) -> tuple[int, int]:
         return id(tensor), tensor._version

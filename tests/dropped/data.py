@@ -1,0 +1,15 @@
+"""Sequences of eight tokens of width 12, and one of three classes each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def batches(settings: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+    random = np.random.default_rng(3)
+    for _ in range(3):
+        x = random.normal(size=(6, 8, 12)).astype(np.float32)
+        yield {"x": x, "labels": random.integers(0, 3, 6)}
