@@ -97,6 +97,23 @@ def test_a_request_holds_what_one_side_needs(folder: Path) -> None:
     assert CaptureRequest.from_json(asked.to_json()) == asked
 
 
+def test_a_factor_of_a_schedule_is_a_function_beside_the_port_file(folder: Path) -> None:
+    text = MINIMAL + (
+        "optimizer: {name: sgd, lr: 0.1}\n"
+        "lr_scheduler: {name: chained, schedules: [{name: constant, factor: 0.5},"
+        " {name: multiplicative, factor: own.py:loss}]}\n"
+    )
+    loaded = port(folder, text)
+    before = loaded.fingerprint(Step.LR_SCHEDULER)
+
+    assert loaded.lr_scheduler is not None
+    schedules = loaded.lr_scheduler.args["schedules"]
+    assert [each["factor"] for each in schedules] == [0.5, f"{folder / 'own.py'}:loss"]
+    (folder / "own.py").write_text((folder / "own.py").read_text() + "# changed\n")
+    assert port(folder, text).fingerprint(Step.LR_SCHEDULER) != before
+    assert "there is no file" in refusal(folder, text.replace("own.py", "onw.py"))
+
+
 def test_the_reference_keeps_shared_arguments_that_the_candidate_overrides(folder: Path) -> None:
     asked = port(folder, FULL).request(Role.REFERENCE, Step.BACKWARD, folder)
 

@@ -5,19 +5,31 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("paddle", reason="paddle is not installed")
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
+from equivalents.lr_scheduler import BASE, N_ITERATIONS, curves
 from equivalents.measured import Measured
 from equivalents.table import AREAS, DOCUMENT, document, documented, measure, rows
-from portalign.equivalents.arguments import TABLES
+from portalign.config.entries import Entry
+from portalign.equivalents import schedulers
+from portalign.equivalents.arguments import TABLES, resolve
 from portalign.equivalents.rows import Area, Row
+from portalign.equivalents.schedules import curve, has_formula
+from portalign.records import Role
 
 pytestmark = pytest.mark.framework
 ROWS = [pytest.param(row, id=f"{row.area.value}: {row.title}") for row in rows()]
+
+FORMULAS = [
+    pytest.param(row, id=row.title)
+    for row in schedulers.ROWS
+    if has_formula(str(row.entry["name"]))
+]
 
 
 def holds(row: Row, found: Measured) -> bool:
@@ -33,6 +45,22 @@ def test_a_row_does_what_it_claims_over_forty_iterations(row: Row) -> None:
 
     assert found.n_iterations >= 40
     assert holds(row, found), f"measured {found.difference:.3g}, claimed {row}"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, id=row.title) for row in schedulers.ROWS if has_formula(row.entry["name"])],
+)
+def test_the_formula_of_a_schedule_is_what_both_frameworks_compute(row: Row) -> None:
+    spec = Entry.model_validate(row.entry).spec(Role.REFERENCE, "torch")
+    arguments = resolve(Area.LR_SCHEDULER, spec)
+    formulas = [
+        curve(spec.name, {**arguments, **more}, base_lr=BASE, n_points=N_ITERATIONS)
+        for more in ({}, {"is_blind": True})  # a plateau in torch, and in paddle
+    ]
+
+    for formula, found in zip(formulas, curves(row), strict=True):
+        np.testing.assert_allclose(found, formula, rtol=1e-11, atol=1e-14 * BASE)
 
 
 def test_a_row_that_claims_too_much_or_differs_otherwise_does_not_hold() -> None:

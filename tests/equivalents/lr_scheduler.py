@@ -16,9 +16,14 @@ N_ITERATIONS = 100
 
 
 def measure(row: Row) -> Measured:
-    """Both curves of a row's entry, on an optimizer whose base LR is `BASE`."""
+    """How far both curves of a row lie apart."""
+    return measured(*curves(row))
+
+
+def curves(row: Row) -> list[list[float]]:
+    """The curves of a row's entry, reference and candidate, on an optimizer of base LR `BASE`."""
     entry = Entry.model_validate(row.entry)
-    curves = []
+    found = []
     for role, name, side in (
         (Role.REFERENCE, "torch", torch_training),
         (Role.CANDIDATE, "paddle", paddle_training),
@@ -30,5 +35,5 @@ def measure(row: Row) -> Measured:
             settings={},
             precision=Precision.NATIVE,
         )
-        curves.append(curve(trainer, N_ITERATIONS))
-    return measured(*curves)
+        found.append(curve(trainer, N_ITERATIONS))
+    return found

@@ -50,7 +50,7 @@ INTRODUCTIONS = {
         "torch's, and it passes every one of them to Paddle. LBFGS can't be named in a port file.",
     ),
 }
-_MEASURED = re.compile(r"\| (?:agrees|\*\*differs\*\*): (bit for bit|[0-9]e[-+][0-9]+)")
+_MEASURED = re.compile(r"\| (?:agrees|\*\*differs\*\*): (bit for bit|[0-9.]+(?:e[-+][0-9]+)?)")
 
 
 def rows() -> list[Row]:
@@ -87,7 +87,7 @@ def documented(text: str) -> list[float]:
 
 
 def _line(row: Row, number: float) -> str:
-    told = "bit for bit" if number == 0.0 else f"{number:.0e}"
+    told = "bit for bit" if number == 0.0 else f"{number:.1g}"
     kind = "agrees" if math.isnan(row.differs_by) else "**differs**"
     cells = [
         f"{row.title}<br>`{_flow(row.entry)}`",
@@ -100,8 +100,13 @@ def _line(row: Row, number: float) -> str:
 
 
 def _flow(entry: Mapping[str, object]) -> str:
-    """The entry as a port file has it, in one line."""
-    return yaml.safe_dump(dict(entry), default_flow_style=True, sort_keys=False, width=1000).strip()
+    """The entry as a port file has it, in one line; the middle of a long list left out."""
+    short = {
+        key: [*value[:5], "...", value[-1]] if isinstance(value, list) and len(value) > 8 else value
+        for key, value in entry.items()
+    }
+    text = yaml.safe_dump(short, default_flow_style=True, sort_keys=False, width=10_000)
+    return str(text).strip().replace("'...'", "...")
 
 
 def main() -> int:

@@ -7,6 +7,8 @@ are shared unless `reference:` or `candidate:` overrides them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, final
 
 from pydantic import (
@@ -24,6 +26,7 @@ from portalign.records import Role
 from portalign.request import Json, Spec
 
 _SIDES = ("torch", "paddle", "reference", "candidate")
+_FACTOR = "factor"  # an argument that names a function, of lambda schedules
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*\Z")
 
 
@@ -78,6 +81,7 @@ class Entry(BaseModel):
         if folder is not None:
             functions = {side: resolve(each, folder) for side, each in functions.items()}
             name = resolve(name, folder) if ":" in name else name
+            args, overrides = _resolved(args, folder), _resolved(overrides, folder)
         if not name and not functions:
             raise complaint(
                 "an entry with neither a name nor a function",
@@ -110,12 +114,39 @@ class Entry(BaseModel):
 
     def references(self) -> list[str]:
         """All function references of this entry."""
-        return [*self.functions.values(), *([self.name] if ":" in self.name else [])]
+        named = [self.name] if ":" in self.name else []
+        return [*self.functions.values(), *named, *_factors([self.args, self.overrides])]
 
     def as_dict(self) -> dict[str, Json]:
         """The entry as the port file writes it, references resolved."""
         name = {"name": self.name} if self.name else {}
         return {**name, **self.args, **self.functions, **self.overrides}
+
+
+def _resolved(value: Json, folder: Path) -> Json:
+    """The same data with every `factor` that names a function made absolute."""
+    if isinstance(value, list):
+        return [_resolved(each, folder) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: resolve(each, folder) if _is_function(key, each) else _resolved(each, folder)
+        for key, each in value.items()
+    }
+
+
+def _factors(value: Json) -> Iterator[str]:
+    if isinstance(value, (list, dict)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in items:
+            if _is_function(key, each):
+                yield each
+            else:
+                yield from _factors(each)
+
+
+def _is_function(key: str | int, value: Json) -> bool:
+    return key == _FACTOR and isinstance(value, str)
 
 
 def _refuse_quoted_numbers(arguments: dict[str, Json]) -> None:

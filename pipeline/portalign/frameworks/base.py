@@ -107,7 +107,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def schedule(self) -> None:
-        """One LR scheduler step, after the optimizer's; nothing when there is no scheduler."""
+        """End an iteration, after the optimizer's step: step the LR scheduler where one is due."""
 
 
 class Framework(ABC):

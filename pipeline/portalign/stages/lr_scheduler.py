@@ -8,6 +8,7 @@ from portalign.errors import CaptureError
 from portalign.frameworks.base import Trainer
 from portalign.records import Kind, Precision, TensorKey
 from portalign.request import CaptureRequest, Spec
+from portalign.stages.calling import blame
 from portalign.stages.session import Session
 
 CURVE_KEY = TensorKey(Kind.LR, "lr")
@@ -32,7 +33,8 @@ def run(session: Session) -> None:
             precision=Precision.NATIVE,
             other_framework=request.other_framework,
         )
-        rates = curve(trainer, curve_length(request, scheduler))
+        with blame("the LR scheduler", request):
+            rates = curve(trainer, curve_length(request, scheduler))
     session.recorder.array(CURVE_KEY, np.asarray(rates, dtype=np.float64))
 
 
@@ -48,7 +50,11 @@ def curve(trainer: Trainer, n_points: int) -> list[float]:
 
 
 def curve_length(request: CaptureRequest, scheduler: Spec) -> int:
-    """Points of the curve: up to `total` and the last probe point, both included."""
-    total = int(scheduler.args.get("total", 0))
+    """Points of the curve: up to `total` and the last probe point, both included.
+
+    `total` (or the number of `metrics`) counts the scheduler's steps, which may be epochs.
+    """
+    steps = scheduler.args.get("total") or len(scheduler.args.get("metrics", ()))
+    total = int(steps) * int(scheduler.args.get("iterations_per_epoch") or 1)
     probe = max((int(point) for point in scheduler.args.get("probe", [])), default=0)
     return max(total, probe, request.iterations) + 1

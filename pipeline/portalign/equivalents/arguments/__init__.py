@@ -12,7 +12,11 @@ from typing import Final
 
 from portalign.equivalents.arguments.argument import Accepted, Argument, Arguments
 from portalign.equivalents.arguments.losses import LOSSES
-from portalign.equivalents.arguments.lr_schedulers import LR_SCHEDULERS, OWN_LR_SCHEDULER
+from portalign.equivalents.arguments.lr_schedulers import (
+    LR_SCHEDULERS,
+    OWN_LR_SCHEDULER,
+    check_together,
+)
 from portalign.equivalents.arguments.metrics import METRICS
 from portalign.equivalents.arguments.optimizers import OPTIMIZERS, OWN_OPTIMIZER
 from portalign.equivalents.rows import Area
@@ -37,14 +41,16 @@ def resolve(area: Area, spec: Spec) -> dict[str, Json]:
     """Complete and check the arguments of a spec.
 
     A porter's own function takes what portalign itself needs (an optimizer's ``lr``, ``clip_norm``
-    and the like; a scheduler's ``total``, ``probe``) and nothing else: it reads the settings.
+    and the like; a scheduler's ``total``, ``probe``, ``every``, ``iterations_per_epoch``) and
+    nothing else: it reads the settings.
 
     Args:
         area: what the spec describes; its value is the word used in messages.
         spec: as in the request.
 
     Returns:
-        Every canonical argument of the name, defaults filled in.
+        Every canonical argument of the name, defaults filled in; so are those of the schedules in
+        a sequential or chained one.
 
     Raises:
         CaptureError: unknown name or argument, a missing or impossible value.
@@ -78,7 +84,19 @@ def resolve(area: Area, spec: Spec) -> dict[str, Json]:
             why="torch refuses it and paddle ignores it",
             do="set `momentum`, or leave `nesterov` out, in `optimizer:` of the port file",
         )
+    if area is Area.LR_SCHEDULER:
+        check_together(name, values)
+        if schedules := values.get("schedules"):
+            values["schedules"] = [_inner(each) for each in schedules]
     return values
+
+
+def _inner(schedule: Mapping[str, Json]) -> dict[str, Json]:
+    args = {key: value for key, value in schedule.items() if key != "name"}
+    return {
+        "name": schedule["name"],
+        **resolve(Area.LR_SCHEDULER, Spec(schedule["name"], args=args)),
+    }
 
 
 def _row(area: Area, name: str) -> Arguments:

@@ -1,22 +1,26 @@
 """LR schedulers in paddle, by portalign's names, as a Paddle user builds them.
 
-Twin of `pytorch.schedulers`. Warmup schedules are LambdaDecay with the formulas of paddlenlp's
-LinearDecayWithWarmup and CosineDecayWithWarmup, which subclass LambdaDecay in just this way.
+Twin of `pytorch.schedulers`. Warmup schedules are LinearWarmup in front of paddle's own decays;
+where paddle has no such decay, LambdaDecay with transformers' formula, as paddlenlp's classes are.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Final
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, final
 
 from paddle.optimizer import lr
 
 from portalign.equivalents.arguments import resolve
 from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
+from portalign.frameworks.pacing import built, lr_factor, rate_function
 from portalign.functions import call_function
 from portalign.request import Json, Spec
+
+Arguments = Mapping[str, Json]
 
 
 def scheduler(
@@ -39,7 +43,8 @@ def scheduler(
         return None
     arguments = resolve(Area.LR_SCHEDULER, spec)
     if not spec.function:
-        return _SCHEDULERS[spec.name](needed_lr(base_lr), arguments)
+        with built(spec, "paddle"):
+            return _SCHEDULERS[spec.name](needed_lr(base_lr), arguments)
     made = call_function(spec.function, dict(settings))
     if not isinstance(made, lr.LRScheduler) or isinstance(made, lr.ReduceOnPlateau):
         raise CaptureError(
@@ -65,78 +70,198 @@ def needed_lr(base_lr: float | None) -> float:
     return float(base_lr)
 
 
-def _constant(base_lr: float, _: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.LambdaDecay(base_lr, lambda _: 1.0)
+def _constant(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    if not a["total_iters"]:
+        return lr.LambdaDecay(base_lr, lambda _: 1.0)
+    return lr.PiecewiseDecay([a["total_iters"]], [base_lr * a["factor"], base_lr])
 
 
-def _linear_warmup(base_lr: float, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    warmup, total = arguments["warmup"], arguments["total"]
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return float(step) / float(max(1, warmup))
-        return max(0.0, float(total - step) / float(max(1, total - warmup)))
-
-    return lr.LambdaDecay(base_lr, factor)
+def _step(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.StepDecay(base_lr, step_size=a["step_size"], gamma=a["gamma"])
 
 
-def _cosine_warmup(base_lr: float, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    warmup, total, n_cycles = arguments["warmup"], arguments["total"], arguments["num_cycles"]
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return float(step) / float(max(1, warmup))
-        progress = float(step - warmup) / float(max(1, total - warmup))
-        return max(0.0, 0.5 * (1.0 + math.cos(math.pi * float(n_cycles) * 2.0 * progress)))
-
-    return lr.LambdaDecay(base_lr, factor)
+def _multi_step(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.MultiStepDecay(base_lr, milestones=list(a["milestones"]), gamma=a["gamma"])
 
 
-def _step(base_lr: float, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.StepDecay(base_lr, step_size=arguments["step_size"], gamma=arguments["gamma"])
+def _exponential(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.ExponentialDecay(base_lr, gamma=a["gamma"])
 
 
-def _multi_step(base_lr: float, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    milestones = list(arguments["milestones"])
-    return lr.MultiStepDecay(base_lr, milestones=milestones, gamma=arguments["gamma"])
-
-
-def _exponential(base_lr: float, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.ExponentialDecay(base_lr, gamma=arguments["gamma"])
-
-
-def _cosine(base_lr: float, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.CosineAnnealingDecay(
-        base_lr, T_max=arguments["t_max"], eta_min=float(arguments["eta_min"])
-    )
-
-
-def _polynomial(base_lr: float, arguments: Mapping[str, Json]) -> lr.LRScheduler:
+def _polynomial(base_lr: float, a: Arguments) -> lr.LRScheduler:
     return lr.PolynomialDecay(
         base_lr,
-        decay_steps=arguments["total"],
-        end_lr=float(arguments["end_lr"]),  # paddle's own default is 1e-4, torch's 0
-        power=float(arguments["power"]),
+        decay_steps=a["total"],
+        end_lr=float(a["end_lr"]),  # paddle's own default is 1e-4, torch's 0
+        power=float(a["power"]),
     )
 
 
-def _linear(base_lr: float, arguments: Mapping[str, Json]) -> lr.LRScheduler:
+def _cosine(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.CosineAnnealingDecay(base_lr, T_max=a["t_max"], eta_min=float(a["eta_min"]))
+
+
+def _cosine_warm_restarts(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.CosineAnnealingWarmRestarts(
+        base_lr, a["t_0"], T_mult=a["t_mult"], eta_min=float(a["eta_min"])
+    )
+
+
+def _linear(base_lr: float, a: Arguments) -> lr.LRScheduler:
     return lr.LinearLR(
         base_lr,
-        total_steps=arguments["total"],
-        start_factor=float(arguments["start"]),
-        end_factor=float(arguments["end"]),
+        total_steps=a["total"],
+        start_factor=float(a["start"]),
+        end_factor=float(a["end"]),
     )
 
 
-_SCHEDULERS: Final = {
+def _lambda(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.LambdaDecay(base_lr, rate_function(a["factor"]))
+
+
+def _multiplicative(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.MultiplicativeDecay(base_lr, rate_function(a["factor"]))
+
+
+def _cyclic(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.CyclicLR(
+        base_lr,
+        a["max_lr"],
+        step_size_up=a["step_size_up"],
+        step_size_down=a["step_size_down"],
+        mode=a["mode"],
+        exp_gamma=float(a["gamma"]),
+    )
+
+
+def _one_cycle(_: float, a: Arguments) -> lr.LRScheduler:
+    return lr.OneCycleLR(
+        a["max_lr"],
+        a["total"],
+        divide_factor=a["div_factor"],
+        end_learning_rate=a["max_lr"] / a["div_factor"] / a["final_div_factor"],  # as torch's
+        phase_pct=float(a["pct_start"]),
+        anneal_strategy=a["anneal_strategy"],
+        three_phase=a["three_phase"],
+    )
+
+
+def _reduce_on_plateau(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.ReduceOnPlateau(
+        base_lr,
+        mode=a["mode"],
+        factor=a["factor"],
+        patience=a["patience"],
+        threshold=a["threshold"],
+        threshold_mode=a["threshold_mode"],
+        cooldown=a["cooldown"],
+        min_lr=a["min_lr"],
+        epsilon=a["eps"],
+    )
+
+
+def _sequential(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return _Sequential(_parts(base_lr, a), a["milestones"])
+
+
+def _chained(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return _Chained(base_lr, _parts(1.0, a))
+
+
+def _parts(base_lr: float, a: Arguments) -> list[lr.LRScheduler]:
+    return [_SCHEDULERS[schedule["name"]](base_lr, schedule) for schedule in a["schedules"]]
+
+
+@final
+class _Sequential(lr.LRScheduler):
+    """One schedule after the other, each from its own start, as torch's SequentialLR."""
+
+    def __init__(self, parts: Sequence[lr.LRScheduler], milestones: Sequence[int]) -> None:
+        self._parts = parts
+        self._milestones = milestones
+        super().__init__(parts[0].base_lr)
+
+    def get_lr(self) -> float:
+        part = self._parts[bisect_right(self._milestones, self.last_epoch)]
+        if self.last_epoch and self.last_epoch not in self._milestones:
+            part.step()
+        return part()
+
+
+@final
+class _Chained(lr.LRScheduler):
+    """The product of schedules of base LR 1, as torch's ChainedScheduler."""
+
+    def __init__(self, base_lr: float, parts: Sequence[lr.LRScheduler]) -> None:
+        self._parts = parts
+        super().__init__(base_lr)
+
+    def get_lr(self) -> float:
+        rate = self.base_lr
+        for part in self._parts:
+            if self.last_epoch:
+                part.step()
+            rate *= part()
+        return rate
+
+
+def _constant_warmup(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return _warmed(base_lr, a, base_lr)
+
+
+def _linear_warmup(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    n_left = a["total"] - a["warmup"]
+    after = lr.PolynomialDecay(base_lr, n_left, end_lr=0.0) if n_left > 0 else 0.0
+    return _warmed(base_lr, a, after)
+
+
+def _cosine_warmup(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    half_waves = 2 * a["num_cycles"]
+    n_left = max(1, a["total"] - a["warmup"])
+    if not half_waves or n_left % half_waves:  # paddle's T_max is a whole number
+        return _formula("cosine_warmup", base_lr, a)
+    return _warmed(base_lr, a, lr.CosineAnnealingDecay(base_lr, T_max=int(n_left / half_waves)))
+
+
+def _polynomial_warmup(base_lr: float, a: Arguments) -> lr.LRScheduler:
+    n_left = a["total"] - a["warmup"]
+    end, power = float(a["end_lr"]), float(a["power"])
+    after = lr.PolynomialDecay(base_lr, n_left, end_lr=end, power=power) if n_left > 0 else end
+    return _warmed(base_lr, a, after)
+
+
+def _warmed(base_lr: float, a: Arguments, after: lr.LRScheduler | float) -> lr.LRScheduler:
+    if a["warmup"]:
+        return lr.LinearWarmup(after, a["warmup"], 0.0, base_lr)
+    return after if isinstance(after, lr.LRScheduler) else lr.LambdaDecay(after, lambda _: 1.0)
+
+
+def _formula(name: str, base_lr: float, a: Arguments) -> lr.LRScheduler:
+    return lr.LambdaDecay(base_lr, lr_factor(name, a, base_lr))
+
+
+_SCHEDULERS: Final[Mapping[str, Callable[[float, Arguments], lr.LRScheduler]]] = {
     "constant": _constant,
-    "linear_warmup": _linear_warmup,
-    "cosine_warmup": _cosine_warmup,
     "step": _step,
     "multi_step": _multi_step,
     "exponential": _exponential,
-    "cosine": _cosine,
     "polynomial": _polynomial,
+    "cosine": _cosine,
+    "cosine_warm_restarts": _cosine_warm_restarts,
     "linear": _linear,
+    "lambda": _lambda,
+    "multiplicative": _multiplicative,
+    "cyclic": _cyclic,
+    "one_cycle": _one_cycle,
+    "reduce_on_plateau": _reduce_on_plateau,
+    "sequential": _sequential,
+    "chained": _chained,
+    "constant_warmup": _constant_warmup,
+    "linear_warmup": _linear_warmup,
+    "cosine_warmup": _cosine_warmup,
+    "polynomial_warmup": _polynomial_warmup,
+    # Paddle's warm restarts begin again where transformers' stay at 0, and it has no inverse root.
+    "cosine_restarts_warmup": partial(_formula, "cosine_restarts_warmup"),
+    "inverse_sqrt_warmup": partial(_formula, "inverse_sqrt_warmup"),
 }

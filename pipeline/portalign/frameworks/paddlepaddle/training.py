@@ -19,6 +19,7 @@ from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError, PortalignError
 from portalign.frameworks.base import Clipping, Trainer
 from portalign.frameworks.norms import clipping, global_norm
+from portalign.frameworks.pacing import pace
 from portalign.frameworks.paddlepaddle.optimizers import optimizer as build_optimizer
 from portalign.frameworks.paddlepaddle.schedulers import needed_lr
 from portalign.frameworks.paddlepaddle.schedulers import scheduler as build_scheduler
@@ -61,7 +62,7 @@ def trainer(
     scheduled = build_scheduler(base_lr, lr_scheduler, settings=settings)
     learning_rate = needed_lr(base_lr) if scheduled is None else scheduled
     built = build_optimizer(live, optimizer, learning_rate=learning_rate, settings=settings)
-    return PaddleTrainer(live, built, scheduled)
+    return PaddleTrainer(live, built, pace(scheduled, lr_scheduler))
 
 
 def rounded_constants(spec: Spec) -> tuple[str, ...]:
@@ -77,11 +78,11 @@ class PaddleTrainer(Trainer):
         self,
         model: paddle.nn.Layer,
         optimizer: paddle.optimizer.Optimizer,
-        scheduler: paddle.optimizer.lr.LRScheduler | None,
+        end_iteration: Callable[[], None],
     ) -> None:
         self._model = model
         self._optimizer = optimizer
-        self._scheduler = scheduler
+        self._end_iteration = end_iteration
 
     def reset(self) -> None:
         for parameter in self._model.parameters():
@@ -111,8 +112,7 @@ class PaddleTrainer(Trainer):
         return clipping(before, math.sqrt(sum(squares.values())))
 
     def schedule(self) -> None:
-        if self._scheduler is not None:
-            self._scheduler.step()
+        self._end_iteration()
 
 
 @contextmanager

@@ -7,8 +7,8 @@ same formulas on torch's LambdaLR.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import torch
@@ -17,8 +17,11 @@ from torch.optim import lr_scheduler as lr
 from portalign.equivalents.arguments import resolve
 from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
+from portalign.frameworks.pacing import built, lr_factor, rate_function
 from portalign.functions import call_function
 from portalign.request import Json, Spec
+
+Arguments = Mapping[str, Json]
 
 
 def scheduler(
@@ -39,7 +42,8 @@ def scheduler(
         return None
     arguments = resolve(Area.LR_SCHEDULER, spec)
     if not spec.function:
-        return _SCHEDULERS[spec.name](optimizer, arguments)
+        with built(spec, "torch"):
+            return _SCHEDULERS[spec.name](optimizer, arguments)
     made = call_function(spec.function, optimizer, dict(settings))
     if not isinstance(made, lr.LRScheduler) or isinstance(made, lr.ReduceLROnPlateau):
         raise CaptureError(
@@ -50,97 +54,156 @@ def scheduler(
     return made
 
 
-def _constant(optimizer: torch.optim.Optimizer, _: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.LambdaLR(optimizer, lambda _: 1.0)
+def _constant(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    if not a["total_iters"]:
+        return lr.LambdaLR(optimizer, lambda _: 1.0)
+    return lr.ConstantLR(optimizer, factor=a["factor"], total_iters=a["total_iters"])
 
 
-def _linear_warmup(
-    optimizer: torch.optim.Optimizer, arguments: Mapping[str, Json]
-) -> lr.LRScheduler:
-    warmup, total = arguments["warmup"], arguments["total"]
-    try:
-        from transformers.optimization import get_linear_schedule_with_warmup
-    except ImportError:
-        return lr.LambdaLR(optimizer, _linear_factor(warmup, total))
-    return get_linear_schedule_with_warmup(optimizer, warmup, total)
+def _step(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.StepLR(optimizer, a["step_size"], gamma=a["gamma"])
 
 
-def _cosine_warmup(
-    optimizer: torch.optim.Optimizer, arguments: Mapping[str, Json]
-) -> lr.LRScheduler:
-    warmup, total, n_cycles = arguments["warmup"], arguments["total"], arguments["num_cycles"]
-    try:
-        from transformers.optimization import get_cosine_schedule_with_warmup
-    except ImportError:
-        return lr.LambdaLR(optimizer, _cosine_factor(warmup, total, n_cycles))
-    return get_cosine_schedule_with_warmup(optimizer, warmup, total, num_cycles=n_cycles)
+def _multi_step(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.MultiStepLR(optimizer, list(a["milestones"]), gamma=a["gamma"])
 
 
-def _linear_factor(warmup: int, total: int) -> Callable[[int], float]:
-    def factor(step: int) -> float:
-        if step < warmup:
-            return step / max(1, warmup)
-        return max(0.0, (total - step) / max(1, total - warmup))
-
-    return factor
+def _exponential(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.ExponentialLR(optimizer, gamma=a["gamma"])
 
 
-def _cosine_factor(warmup: int, total: int, n_cycles: float) -> Callable[[int], float]:
-    def factor(step: int) -> float:
-        if step < warmup:
-            return step / max(1, warmup)
-        progress = (step - warmup) / max(1, total - warmup)
-        return max(0.0, 0.5 * (1.0 + math.cos(math.pi * n_cycles * 2.0 * progress)))
-
-    return factor
+def _polynomial(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    if a["end_lr"] == 0.0:
+        return lr.PolynomialLR(optimizer, total_iters=a["total"], power=a["power"])
+    return _formula("polynomial", optimizer, a)  # torch's own ends at 0 and nowhere else
 
 
-def _step(optimizer: torch.optim.Optimizer, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.StepLR(optimizer, arguments["step_size"], gamma=arguments["gamma"])
+def _cosine(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.CosineAnnealingLR(optimizer, a["t_max"], eta_min=a["eta_min"])
 
 
-def _multi_step(optimizer: torch.optim.Optimizer, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.MultiStepLR(optimizer, list(arguments["milestones"]), gamma=arguments["gamma"])
-
-
-def _exponential(optimizer: torch.optim.Optimizer, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.ExponentialLR(optimizer, gamma=arguments["gamma"])
-
-
-def _cosine(optimizer: torch.optim.Optimizer, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.CosineAnnealingLR(optimizer, arguments["t_max"], eta_min=arguments["eta_min"])
-
-
-def _polynomial(optimizer: torch.optim.Optimizer, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    total, power, end = arguments["total"], arguments["power"], arguments["end_lr"]
-    if end == 0.0:
-        return lr.PolynomialLR(optimizer, total_iters=total, power=power)
-    base = optimizer.param_groups[0]["lr"]  # torch's own ends at 0 and nowhere else
-
-    def factor(step: int) -> float:
-        share = (1.0 - min(step, total) / total) ** power
-        return ((base - end) * share + end) / base
-
-    return lr.LambdaLR(optimizer, factor)
-
-
-def _linear(optimizer: torch.optim.Optimizer, arguments: Mapping[str, Json]) -> lr.LRScheduler:
-    return lr.LinearLR(
-        optimizer,
-        start_factor=arguments["start"],
-        end_factor=arguments["end"],
-        total_iters=arguments["total"],
+def _cosine_warm_restarts(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.CosineAnnealingWarmRestarts(
+        optimizer, a["t_0"], T_mult=a["t_mult"], eta_min=a["eta_min"]
     )
 
 
-_SCHEDULERS: Final = {
+def _linear(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.LinearLR(
+        optimizer, start_factor=a["start"], end_factor=a["end"], total_iters=a["total"]
+    )
+
+
+def _lambda(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.LambdaLR(optimizer, rate_function(a["factor"]))
+
+
+def _multiplicative(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.MultiplicativeLR(optimizer, rate_function(a["factor"]))
+
+
+def _cyclic(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.CyclicLR(
+        optimizer,
+        base_lr=optimizer.param_groups[0]["lr"],
+        max_lr=a["max_lr"],
+        step_size_up=a["step_size_up"],
+        step_size_down=a["step_size_down"],
+        mode=a["mode"],
+        gamma=a["gamma"],
+        cycle_momentum=False,  # torch's default moves beta1 too, which paddle can't
+    )
+
+
+def _one_cycle(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.OneCycleLR(
+        optimizer,
+        max_lr=a["max_lr"],
+        total_steps=a["total"],
+        pct_start=float(a["pct_start"]),
+        anneal_strategy=a["anneal_strategy"],
+        cycle_momentum=False,  # torch's default moves beta1 too, which paddle can't
+        div_factor=a["div_factor"],
+        final_div_factor=a["final_div_factor"],
+        three_phase=a["three_phase"],
+    )
+
+
+def _reduce_on_plateau(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.ReduceLROnPlateau(
+        optimizer,
+        mode=a["mode"],
+        factor=a["factor"],
+        patience=a["patience"],
+        threshold=a["threshold"],
+        threshold_mode=a["threshold_mode"],
+        cooldown=a["cooldown"],
+        min_lr=a["min_lr"],
+        eps=a["eps"],
+    )
+
+
+def _sequential(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.SequentialLR(optimizer, _parts(optimizer, a), list(a["milestones"]))
+
+
+def _chained(optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.ChainedScheduler(_parts(optimizer, a), optimizer)
+
+
+def _parts(optimizer: torch.optim.Optimizer, a: Arguments) -> list[lr.LRScheduler]:
+    return [_SCHEDULERS[schedule["name"]](optimizer, schedule) for schedule in a["schedules"]]
+
+
+def _warmup(name: str, optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    try:
+        import transformers.optimization as transformers
+    except ImportError:
+        return _formula(name, optimizer, a)
+    function, names = _TRANSFORMERS[name]
+    made: lr.LRScheduler = getattr(transformers, function)(
+        optimizer, **{theirs: a[ours] for ours, theirs in names.items()}
+    )
+    return made
+
+
+def _formula(name: str, optimizer: torch.optim.Optimizer, a: Arguments) -> lr.LRScheduler:
+    return lr.LambdaLR(optimizer, lr_factor(name, a, optimizer.param_groups[0]["lr"]))
+
+
+_STEPS: Final = {"warmup": "num_warmup_steps", "total": "num_training_steps"}
+_TRANSFORMERS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "constant_warmup": ("get_constant_schedule_with_warmup", {"warmup": "num_warmup_steps"}),
+    "linear_warmup": ("get_linear_schedule_with_warmup", _STEPS),
+    "cosine_warmup": ("get_cosine_schedule_with_warmup", {**_STEPS, "num_cycles": "num_cycles"}),
+    "cosine_restarts_warmup": (
+        "get_cosine_with_hard_restarts_schedule_with_warmup",
+        {**_STEPS, "num_cycles": "num_cycles"},
+    ),
+    "polynomial_warmup": (
+        "get_polynomial_decay_schedule_with_warmup",
+        {**_STEPS, "power": "power", "end_lr": "lr_end"},
+    ),
+    "inverse_sqrt_warmup": (
+        "get_inverse_sqrt_schedule",
+        {"warmup": "num_warmup_steps", "timescale": "timescale"},
+    ),
+}
+_SCHEDULERS: Final[Mapping[str, Callable[[torch.optim.Optimizer, Arguments], lr.LRScheduler]]] = {
     "constant": _constant,
-    "linear_warmup": _linear_warmup,
-    "cosine_warmup": _cosine_warmup,
     "step": _step,
     "multi_step": _multi_step,
     "exponential": _exponential,
-    "cosine": _cosine,
     "polynomial": _polynomial,
+    "cosine": _cosine,
+    "cosine_warm_restarts": _cosine_warm_restarts,
     "linear": _linear,
+    "lambda": _lambda,
+    "multiplicative": _multiplicative,
+    "cyclic": _cyclic,
+    "one_cycle": _one_cycle,
+    "reduce_on_plateau": _reduce_on_plateau,
+    "sequential": _sequential,
+    "chained": _chained,
+    **{name: partial(_warmup, name) for name in _TRANSFORMERS},
 }

@@ -5,7 +5,7 @@ Twin of `paddlepaddle.training`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -16,6 +16,7 @@ from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
 from portalign.frameworks.base import Clipping, Trainer
 from portalign.frameworks.norms import clipping, global_norm
+from portalign.frameworks.pacing import pace
 from portalign.frameworks.pytorch import losses, optimizers
 from portalign.frameworks.pytorch.optimizers import optimizer as build_optimizer
 from portalign.frameworks.pytorch.optimizers import round_like_paddle
@@ -85,7 +86,7 @@ def trainer(
         built.step()  # changes nothing; torch warns of schedulers that step before it
     norm, each_norm, value = (arguments[f"clip_{name}"] for name in ("norm", "each_norm", "value"))
     clip = GradientClip(norm, each_norm, value, has_epsilon=not rounds)
-    return TorchTrainer(live, built, scheduled, clip)
+    return TorchTrainer(live, built, pace(scheduled, lr_scheduler), clip)
 
 
 def rounded_constants(spec: Spec) -> tuple[str, ...]:
@@ -106,12 +107,12 @@ class TorchTrainer(Trainer):
         self,
         model: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
-        scheduler: torch.optim.lr_scheduler.LRScheduler | None,
+        end_iteration: Callable[[], None],
         clip: GradientClip,
     ) -> None:
         self._model = model
         self._optimizer = optimizer
-        self._scheduler = scheduler
+        self._end_iteration = end_iteration
         self._clip = clip
 
     def reset(self) -> None:
@@ -152,8 +153,7 @@ class TorchTrainer(Trainer):
         return float(self._optimizer.param_groups[0]["lr"])
 
     def schedule(self) -> None:
-        if self._scheduler is not None:
-            self._scheduler.step()
+        self._end_iteration()
 
     def _norm(self) -> float:
         return global_norm(_numpy(grad) for _, grad in self.gradients() if grad is not None)
