@@ -26,7 +26,7 @@ from portalign.request import CaptureRequest
 from portalign.results import StepReport
 from portalign.runner import run_step
 
-STEPS = (Step.FORWARD, Step.BACKWARD)
+TWINS = {Step.FORWARD: ("off", "segments", "on"), Step.BACKWARD: ("off", "on")}
 
 
 def bare(request: CaptureRequest) -> dict[str, float]:
@@ -112,27 +112,32 @@ def measure(port: Port, step: Step) -> str:
     ]
     capture = max(side.seconds["total"] - side.seconds.get("wait", 0.0) for side in report.sides)
     return (
-        f"{port.name} {step.value:9} twin={port.twin:4} bare {bare_seconds:6.1f} s, "
+        f"{port.name} {step.value:9} twin={port.twin:8} bare {bare_seconds:6.1f} s, "
         f"captures {capture / bare_seconds:5.2f}x, "
         f"whole step {(wall - imports) / bare_seconds:5.2f}x, "
-        f"peak memory {max(peaks):5.2f}x, {n_bytes / 2**20:8.0f} MB on disk, {report.outcome.value}"
+        f"peak memory {max(peaks):5.2f}x ({_gb(report)} GB a side), "
+        f"{n_bytes / 2**20:8.0f} MB on disk, {report.outcome.value}"
     )
 
 
+def _gb(report: StepReport) -> str:
+    return " and ".join(f"{side.peak_memory_bytes / 1e9:.2f}" for side in report.sides)
+
+
 def main() -> None:
-    """Measure both steps without and with float64 twins."""
+    """Measure both steps without and with each kind of float64 twin."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", default="bert")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
-    parser.add_argument("--step", action="append", choices=[step.value for step in STEPS])
+    parser.add_argument("--step", action="append", choices=[step.value for step in TWINS])
     parser.add_argument("--bare", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.bare:
         print(json.dumps(bare(CaptureRequest.from_json(Path(arguments.bare).read_text()))))
         return
     overrides = arguments.overrides or ["settings.size=base"]
-    for step in [step for step in STEPS if not arguments.step or step.value in arguments.step]:
-        for twin in ("off", "on"):
+    for step in [step for step in TWINS if not arguments.step or step.value in arguments.step]:
+        for twin in TWINS[step]:
             print(
                 measure(load_port(arguments.port, [*overrides, f"twin={twin}"]), step), flush=True
             )

@@ -35,6 +35,7 @@ FORWARD: dict[str, tuple[str, ...]] = {
     "bias, eps, gelu": (BIAS, NORM, GELU),
     "residual, second call, scale": (RESIDUAL, "mix out.0 call 1", SCALE),
 }
+SEGMENTS = "forward bias, eps, gelu by segments"
 BACKWARD_ONLY = {"detach": "backward after blocks.0"}
 
 
@@ -48,6 +49,14 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
         for side, override in SIDES.items()
         for step in (Step.FORWARD, Step.BACKWARD)
         for names in mistakes
+    }
+    cases |= {
+        f"{side} {SEGMENTS}": Case(
+            Step.FORWARD,
+            (*override, "settings.mistakes=[bias, eps, gelu]", "twin=segments"),
+            port="../origins",
+        )
+        for side, override in SIDES.items()
     }
     return run_all(cases, tmp_path_factory.mktemp("origins"))
 
@@ -76,6 +85,14 @@ def test_every_mistake_is_an_origin_and_nothing_else_is(
     assert [place.path for place in found.places] == [PATHS[label] for label in found.origins]
     assert found.unresolved == ()
     assert found.origins[0] in result.report.headline
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_twin_by_segments_names_the_same_origins(results: dict[str, Result], side: str) -> None:
+    result = results[f"{side} {SEGMENTS}"]
+
+    assert result.report.sides[1].flags["twin"] == "segments"
+    assert result.begins_at == (BIAS, NORM, GELU), result.text
 
 
 def test_three_mistakes_leave_the_rest_inherited(results: dict[str, Result]) -> None:

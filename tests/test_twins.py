@@ -37,6 +37,8 @@ CASES = {
         for p in ("bert", "resnet")
         for s in (Step.FORWARD, Step.BACKWARD)
     },
+    "bert forward segments": Case(Step.FORWARD, ("twin=segments",), port=f"{SHIPPED}/bert"),
+    "bert metric segments": Case(Step.METRIC, ("twin=segments",), port=f"{SHIPPED}/bert"),
     "gelu": Case(Step.BACKWARD, ("settings.mistake=tanh_gelu", *AS_SHIPPED)),
     "bf16 torch": _low("rewrite", dtype="bfloat16"),
     "bf16 paddle": _low("none", PADDLE, dtype="bfloat16"),
@@ -83,6 +85,28 @@ def _distance(one: Comparison, others: list[Comparison]) -> float:
     ]
     size = max(one.twin.norm_reference, typical_norm(alike))
     return one.twin.norm_difference / size if size else one.twin.norm_difference
+
+
+def test_segments_give_the_forward_step_every_number_of_a_whole_twin(
+    results: dict[str, Result],
+) -> None:
+    parts, whole = (results[f"bert forward{how}"].report for how in (" segments", ""))
+
+    assert parts.outcome is Outcome.PASS
+    assert {side.flags["twin"] for side in parts.sides} == {"segments"}
+    assert {side.flags["twin"] for side in whole.sides} == {"on"}
+    assert [(c.label, c.verdict, c.twin) for c in parts.comparisons] == [
+        (c.label, c.verdict, c.twin) for c in whole.comparisons
+    ]
+
+
+def test_segments_give_the_first_predictions_their_twins(results: dict[str, Result]) -> None:
+    report = results["bert metric segments"].report
+    twins = [c.twin for c in report.comparisons if c.key.kind is Kind.PREDICTION and c.twin]
+
+    assert report.outcome is Outcome.PASS
+    assert len(twins) == 2
+    assert max(twin.rel_frobenius for twin in twins) <= TWINS
 
 
 @pytest.mark.parametrize(("port", "layer"), [("bert", "LayerNorm"), ("resnet", "BatchNorm2d")])

@@ -49,7 +49,8 @@ class CaptureRequest:
         record_iterations: iterations at which full gradients and parameters are kept; empty:
             `stages.backward` decides by size.
         precisions: captures to make, native first.
-        twin: "auto" drops the float64 twin where memory is short; "on" never does.
+        twin: "on" lifts the whole model to float64, "segments" only what is being computed, "off"
+            nothing; "auto" takes the first of them that memory allows.
         parallel: "auto" lets both sides run at once where memory allows; "on" always, "off" never.
         other_framework: framework of the other side.
     """

@@ -56,7 +56,9 @@ class Port(Part):
         0, ge=0, description="Threads of each side; 0 gives each half of the cores."
     )
     device: Device = "cpu"
-    twin: Literal["auto", "on", "off"] = Field("auto", description="Float64 twins of both sides.")
+    twin: Literal["auto", "on", "segments", "off"] = Field(
+        "auto", description="Float64 twins of both sides: whole, by segments, or none."
+    )
     record: Literal["auto", "all"] | Annotated[tuple[int, ...], AsTuple] = Field(
         "auto", description="Iterations at which all gradients and parameters are kept."
     )

@@ -207,6 +207,14 @@ class Framework(ABC):
         float32 are rounded alike. Returns notes that name them."""
 
     @abstractmethod
+    def segments(
+        self, model: Model, *, other_framework: str
+    ) -> AbstractContextManager[tuple[str, ...]]:
+        """While open, the model is its own float64 twin as `lift` makes it, but no more of it at a
+        time than what is being computed; its own tensors aren't touched. For the forward pass only.
+        Gives the notes of `lift`."""
+
+    @abstractmethod
     def lifted(self) -> AbstractContextManager[None]:
         """While open, factories and casts that name a lower float dtype give float64."""
 

@@ -20,8 +20,6 @@ from portalign.store.layout import MANIFEST
 INPUTS, PREDICTIONS = "inputs", "predictions"
 _POLL_SECONDS = 0.02
 _LIMIT_SECONDS = 3600.0
-# Share of the free memory that two sides at once may plan for.
-_MEMORY_SHARE = 0.8
 
 
 def publish(folder: Path, items: Iterable[tuple[TensorKey, Array, str]], info: SideInfo) -> str:
@@ -68,8 +66,3 @@ def available_bytes() -> int:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return 2**62
-
-
-def fits(needed_bytes: int) -> bool:
-    """Whether that many bytes may be planned for."""
-    return needed_bytes <= _MEMORY_SHARE * available_bytes()

@@ -15,7 +15,7 @@ from portalign.stages.backward import forward_for_loss, record_gradients, traini
 from portalign.stages.batches import batches_of, model_arguments
 from portalign.stages.draws import replayed
 from portalign.stages.recorder import Recorder
-from portalign.stages.session import Session, restore, tensors_of
+from portalign.stages.session import Session, at_precision, restore, tensors_of
 from portalign.store import TraceWriter, read_trace
 from portalign.store.layout import GRAFT, GRAFT_FAILURE
 
@@ -34,16 +34,14 @@ def run(session: Session, model: Model) -> None:
         Recorder(session.framework, writer),
         session.flags,
         session.precisions,
+        session.twin,
         structure=session.structure,
     )
     if session.request.step is Step.BACKWARD:
         restore(session, model)
-    with session.timed(GRAFT), replayed(session, model, 0):
-        if precision is Precision.FLOAT64:
-            with session.framework.lifted():
-                _run_once(grafted, model, values, precision)
-        else:
-            _run_once(grafted, model, values, precision)
+    opened = at_precision(grafted, model, precision)
+    with session.timed(GRAFT), replayed(session, model, 0), opened:
+        _run_once(grafted, model, values, precision)
     writer.finish(session.info())
 
 

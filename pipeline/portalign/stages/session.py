@@ -6,7 +6,6 @@ between its native precision and its float64 twin.
 
 from __future__ import annotations
 
-import math
 import platform
 import resource
 import time
@@ -22,16 +21,10 @@ from portalign.functions import describe, load_function, source_sha256
 from portalign.mapping.weights import WeightPlan
 from portalign.records import Array, Precision, Role, SideInfo, Step, Structure, Trace
 from portalign.request import CaptureRequest
-from portalign.stages import batches, exchange, weights
+from portalign.stages import batches, exchange, room, weights
 from portalign.stages.fingerprint import fingerprint
 from portalign.stages.recorder import Recorder
 from portalign.store import state_sha256
-
-# Bytes that both sides need at once per byte of native weights, float64 twin included:
-# forward and metric 2 x (1 native + 2 lifted); backward adds gradients and two optimizer moments,
-# lifted.
-_TWIN_FACTOR = {Step.FORWARD: 6, Step.METRIC: 6, Step.BACKWARD: 18}
-_BASE_BYTES = 2 * 2**30  # two processes with their frameworks
 
 
 @final
@@ -44,6 +37,7 @@ class Session:
     recorder: Recorder
     flags: dict[str, str]
     precisions: tuple[Precision, ...]
+    twin: str = "on"
     structure: Structure | None = None
     plan: WeightPlan = field(default_factory=lambda: WeightPlan(()))
     weights_sha256: str = ""
@@ -139,17 +133,17 @@ def open_model(session: Session) -> Model:
         framework.set_mode(model, "eval" if request.step is Step.METRIC else request.mode)
     session.structure = framework.structure(model)
     session.model_sha256 = fingerprint(model, session.structure)
-    reference = None
-    if is_candidate:
-        with session.timed("wait"):
-            reference = exchange.await_trace(weights.folder(session.folder, Role.REFERENCE))
+    with session.timed("wait"):
+        published = weights.folder(session.folder, Role.REFERENCE)
+        reference = exchange.await_trace(published) if is_candidate else None
+        _decide_twin(session, reference)
+        if is_candidate:
             _await_turn(session)
     with session.timed("weights"):
         if reference is not None:
             session.plan = weights.load_carried(
                 framework, model, reference, session.structure, request.weights
             )
-        _decide_precisions(session, reference)
         place = weights.folder(session.folder, request.role)
         items = weights.own_state(framework, model, session.structure)
         session.weights_sha256 = exchange.publish(place, items, session.info())
@@ -164,12 +158,28 @@ def restore(session: Session, model: Model) -> None:
 
 @contextmanager
 def at_precision(session: Session, model: Model, precision: Precision) -> Iterator[None]:
-    """Run the block with the model in this precision. FLOAT64 is for good: it comes last."""
+    """Run the block with the model in this precision.
+
+    FLOAT64 comes last: a model that is lifted whole stays lifted, one by segments doesn't.
+    """
     if precision is Precision.NATIVE:
         yield
         return
-    session.lifted = session.framework.lift(model, other_framework=session.request.other_framework)
-    with session.framework.lifted():
+    framework, other = session.framework, session.request.other_framework
+    if session.twin == "segments":
+        with framework.segments(model, other_framework=other) as notes, framework.lifted():
+            session.lifted += notes
+            try:
+                yield
+            except CaptureError as err:
+                raise CaptureError(
+                    f"in the float64 twin: {err.found}",
+                    why="lifted by segments, a parameter that no module holds by name stays native",
+                    do="--set twin=on where memory allows, or --set twin=off",
+                ) from err
+        return
+    session.lifted += framework.lift(model, other_framework=other)
+    with framework.lifted():
         yield
 
 
@@ -187,36 +197,28 @@ def _build(request: CaptureRequest) -> object:
         ) from err
 
 
-def _decide_precisions(session: Session, reference: Trace | None) -> None:
-    """Both sides must agree on whether there is a twin: the reference decides, the candidate
-    follows.
+def _decide_twin(session: Session, reference: Trace | None) -> None:
+    """Both sides must agree on whether there is a twin, for one of two would be useless: the
+    reference decides, the candidate follows.
     """
     if reference is not None and reference.info is not None:
-        decided = reference.info.flags["precisions"].split(",")
-        session.precisions = tuple(Precision(name) for name in decided)
-        return
-    factor = _TWIN_FACTOR.get(session.request.step, 0)
-    wants_twin = Precision.FLOAT64 in session.precisions and session.request.twin == "auto"
-    needed = _BASE_BYTES + factor * _state_bytes(session.structure)
-    if wants_twin and not exchange.fits(needed):
-        session.precisions = (Precision.NATIVE,)
-        session.notes.append(
-            f"no float64 twin: about {needed / 2**30:.1f} GiB would be needed, "
-            f"{exchange.available_bytes() / 2**30:.1f} GiB are free; a tolerance decides instead "
-            "(`--set twin=on` insists)"
+        session.twin = reference.info.flags["twin"]
+    else:
+        session.twin, note = room.choose_twin(
+            session.request, session.structure, free_bytes=exchange.available_bytes()
         )
+        session.notes += [note] if note else []
+    if session.twin == "off":
+        session.precisions = (Precision.NATIVE,)
+    session.flags["twin"] = session.twin
 
 
 def _await_turn(session: Session) -> None:
     """Wait for the reference to end where both can't run at once."""
-    factor = _TWIN_FACTOR.get(session.request.step, 2)
-    needed = _BASE_BYTES + factor * _state_bytes(session.structure)
-    if session.request.parallel == "auto" and not exchange.fits(needed):
+    if session.request.parallel == "auto" and not room.fits_both(
+        session.request,
+        session.structure,
+        twin=session.twin,
+        free_bytes=exchange.available_bytes(),
+    ):
         exchange.await_trace(session.folder / Role.REFERENCE.value)
-
-
-def _state_bytes(structure: Structure | None) -> int:
-    if structure is None:
-        return 0
-    sizes = (math.prod(entry.shape) for entry in structure.state if entry.tied_to is None)
-    return 4 * sum(sizes)

@@ -112,6 +112,11 @@ class PaddlePaddle(Framework):
     def lift(self, model: Model, *, other_framework: str) -> tuple[str, ...]:
         return lifting.lift(model)
 
+    def segments(
+        self, model: Model, *, other_framework: str
+    ) -> AbstractContextManager[tuple[str, ...]]:
+        return lifting.segments(model)
+
     def lifted(self) -> AbstractContextManager[None]:
         return lifting.lifted()
 

@@ -14,6 +14,9 @@ from typing import Any
 
 import paddle
 
+from portalign.frameworks.paddlepaddle.modules import is_statistic
+from portalign.frameworks.segments import lifted_as_read
+
 _LOW_TYPES = (paddle.float32, paddle.float16, paddle.bfloat16)
 _LOW_NAMES = frozenset({"float32", "float16", "bfloat16", "fp32", "fp16", "bf16"})
 _FACTORIES = [
@@ -55,9 +58,26 @@ def lift(model: paddle.nn.Layer) -> tuple[str, ...]:
     model._to_impl(dtype="float64", floating_only=True)
     for layer in model.sublayers(include_self=True):
         for name, value in list(vars(layer).items()):
-            if isinstance(value, paddle.Tensor) and value.dtype in _LOW_TYPES:
+            if _is_low(value):
                 setattr(layer, name, value.astype("float64"))
     return ()
+
+
+@contextmanager
+def segments(model: paddle.nn.Layer) -> Iterator[tuple[str, ...]]:
+    """While open, the model's tensors are lifted as they are read; else as `lift`."""
+    with lifted_as_read(
+        model.sublayers(include_self=True), is_low=_is_low, lift=_double, is_written=is_statistic
+    ):
+        yield ()
+
+
+def _is_low(value: object) -> bool:
+    return isinstance(value, paddle.Tensor) and value.dtype in _LOW_TYPES
+
+
+def _double(tensor: paddle.Tensor) -> paddle.Tensor:
+    return tensor.astype("float64")
 
 
 @contextmanager

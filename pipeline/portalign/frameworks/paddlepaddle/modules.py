@@ -88,7 +88,7 @@ def _walk(layer: paddle.nn.Layer, path: str = "") -> Iterator[Held]:
                     known_type(layer),
                     tensor,
                     dtype_name(tensor),
-                    Kind.BUFFER if _is_statistic(layer, slot) else kind,
+                    Kind.BUFFER if is_statistic(layer, slot) else kind,
                     trainable=not tensor.stop_gradient,
                     persistent=slot not in layer._non_persistable_buffer_names_set,
                 )
@@ -102,6 +102,6 @@ def _is_scratch(layer: paddle.nn.Layer, slot: str) -> bool:
     return isinstance(layer, RNNBase) and slot == "_dropout_state"
 
 
-def _is_statistic(layer: paddle.nn.Layer, slot: str) -> bool:
+def is_statistic(layer: paddle.nn.Layer, slot: str) -> bool:
     """Paddle lists running statistics as frozen parameters."""
     return isinstance(layer, _BatchNormBase) and slot in ("_mean", "_variance")

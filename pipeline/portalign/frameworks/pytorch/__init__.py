@@ -121,6 +121,11 @@ class PyTorch(Framework):
     def lift(self, model: Model, *, other_framework: str) -> tuple[str, ...]:
         return lifting.lift(model, round_scalars=other_framework == "paddle")
 
+    def segments(
+        self, model: Model, *, other_framework: str
+    ) -> AbstractContextManager[tuple[str, ...]]:
+        return lifting.segments(model, round_scalars=other_framework == "paddle")
+
     def lifted(self) -> AbstractContextManager[None]:
         return lifting.lifted()
 

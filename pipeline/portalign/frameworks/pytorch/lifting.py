@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from portalign.frameworks.segments import lifted_as_read
+
 _LOW = frozenset({torch.float32, torch.float16, torch.bfloat16})
 _CASTS = frozenset({torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16})
 _CAST_TYPES = {"torch.FloatTensor", "torch.HalfTensor", "torch.BFloat16Tensor"}
@@ -33,9 +35,23 @@ def lift(model: torch.nn.Module, *, round_scalars: bool) -> tuple[str, ...]:
     model.double()
     for module in model.modules():
         for name, value in list(vars(module).items()):
-            if isinstance(value, torch.Tensor) and value.dtype in _LOW:
+            if _is_low(value):
                 setattr(module, name, value.double())
     return _round_constants(model) if round_scalars else ()
+
+
+@contextmanager
+def segments(model: torch.nn.Module, *, round_scalars: bool) -> Iterator[tuple[str, ...]]:
+    """While open, the model's tensors are lifted as they are read; else as `lift`."""
+    notes = _round_constants(model) if round_scalars else ()
+    with lifted_as_read(
+        model.modules(), is_low=_is_low, lift=torch.Tensor.double, is_written=lambda *_: False
+    ):
+        yield notes
+
+
+def _is_low(value: object) -> bool:
+    return isinstance(value, torch.Tensor) and value.dtype in _LOW
 
 
 def _round_constants(model: torch.nn.Module) -> tuple[str, ...]:
