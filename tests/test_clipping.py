@@ -189,5 +189,5 @@ def test_norms_are_float64_and_nan_stays() -> None:
         math.sqrt(3_000_000) * float(np.float32(0.1)), rel=1e-12
     )
     assert math.isnan(global_norm([np.array([1.0, np.nan])]))
-    assert math.isnan(clipping(float("nan"), 1.0).coefficient)
-    assert clipping(0.0, 0.0).coefficient == 1.0
+    assert math.isnan(clipping({"w": math.nan}, {"w": 1.0}).coefficient)
+    assert clipping({"w": 0.0}, {"w": 0.0}).coefficient == clipping({}, {}).coefficient == 1.0

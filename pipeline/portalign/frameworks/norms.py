@@ -7,7 +7,7 @@ elements, torch's by 1.3e-3), so what clipping did is measured here and not aske
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -29,11 +29,20 @@ def global_norm(arrays: Iterable[Array]) -> float:
     return math.sqrt(total)
 
 
-def clipping(before: float, after: float) -> Clipping:
-    """What clipping did, from the global norm before and after it.
+def clipping(before: Mapping[str, float], after: Mapping[str, float]) -> Clipping:
+    """What clipping did, from the norm of every parameter's gradient before and after it.
 
-    The coefficient is 1.0 when both are 0 and NaN when either is.
+    A coefficient is 1.0 when both norms are 0 and NaN when either is; so it is for no parameter.
     """
+    norms = [math.hypot(*found.values()) for found in (before, after)]
+    return Clipping(
+        norm=norms[0],
+        coefficient=_share(norms[1], norms[0]),
+        coefficients={name: _share(after[name], norm) for name, norm in before.items()},
+    )
+
+
+def _share(after: float, before: float) -> float:
     if before == 0.0:
-        return Clipping(norm=before, coefficient=1.0 if after == 0.0 else math.inf)
-    return Clipping(norm=before, coefficient=after / before)
+        return 1.0 if after == 0.0 else math.inf
+    return after / before

@@ -5,21 +5,24 @@ Twin of `pytorch.training`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
 
+import numpy as np
 import paddle
 from paddle.nn.clip import GradientClipBase
 
 from portalign.equivalents.arguments import resolve
 from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError, PortalignError
-from portalign.frameworks.base import Clipping, Trainer
+from portalign.frameworks.base import Clipping, Exchange, Tensor, Trainer
 from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.pacing import pace
+from portalign.frameworks.paddlepaddle import optimizer_state
+from portalign.frameworks.paddlepaddle.modules import from_numpy
 from portalign.frameworks.paddlepaddle.optimizers import optimizer as build_optimizer
 from portalign.frameworks.paddlepaddle.schedulers import needed_lr
 from portalign.frameworks.paddlepaddle.schedulers import scheduler as build_scheduler
@@ -93,42 +96,91 @@ class PaddleTrainer(Trainer):
         loss.backward()
 
     def gradients(self) -> Iterator[tuple[str, paddle.Tensor | None]]:
-        for name, parameter in self._model.named_parameters():
-            if not parameter.stop_gradient:
-                yield name, _dense(parameter)
+        for name, parameter in self._trainable():
+            yield name, _dense(parameter)
+
+    def put_gradients(self, values: Mapping[str, Array]) -> None:
+        for name, parameter in self._trainable():
+            parameter.grad = _like(parameter, values[name]) if name in values else None
 
     def learning_rate(self) -> float:
         return float(self._optimizer.get_lr())  # the scheduler's get_lr() would step its recurrence
 
-    def update(self) -> Clipping:
-        squares = {
-            id(p): global_norm([_numpy(grad)]) ** 2
-            for p in self._model.parameters()
-            if not p.stop_gradient and (grad := _dense(p)) is not None
+    def learning_rates(self) -> dict[str, float]:
+        rate, held = self.learning_rate(), optimizer_state.held(self._optimizer)
+        return {
+            name: rate * float(parameter.optimize_attr["learning_rate"])
+            for name, parameter in self._trainable()
+            if id(parameter) in held
         }
-        before = math.sqrt(sum(squares.values()))
-        with _observed(self._optimizer, squares):
+
+    def put_learning_rates(self, values: Mapping[str, float]) -> None:
+        base = max((abs(value) for value in values.values()), default=0.0)
+        self._optimizer._learning_rate = base  # in the scheduler's place, for set_lr refuses it
+        self._optimizer.set_lr(base)
+        for name, parameter in self._trainable():
+            if name in values and base:
+                parameter.optimize_attr["learning_rate"] = values[name] / base
+
+    def state(self) -> Iterator[tuple[str, str, Tensor | float]]:
+        return optimizer_state.read(self._optimizer, dict(self._model.named_parameters()))
+
+    def put_state(self, values: Mapping[str, Mapping[str, Array]]) -> None:
+        optimizer_state.write(self._optimizer, dict(self._model.named_parameters()), values)
+
+    def update(self, exchange: Exchange | None = None) -> Clipping:
+        before = {
+            name: global_norm([_numpy(grad)])
+            for name, parameter in self._trainable()
+            if (grad := _dense(parameter)) is not None
+        }
+        watched = _Watched({id(p): name for name, p in self._trainable()}, dict(before), exchange)
+        with _observed(self._optimizer, watched):
             self._optimizer.step()
-        return clipping(before, math.sqrt(sum(squares.values())))
+        return clipping(before, watched.norms)
 
     def schedule(self) -> None:
         self._end_iteration()
 
+    def _trainable(self) -> Iterator[tuple[str, Any]]:
+        for name, parameter in self._model.named_parameters():
+            if not parameter.stop_gradient:
+                yield name, parameter
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """What is watched while the optimizer steps.
+
+    Attributes:
+        names: of parameters, by their id.
+        norms: of their gradients, by name; clipped ones take the place of those given.
+        exchange: as in `Trainer.update`.
+    """
+
+    names: dict[int, str]
+    norms: dict[str, float]
+    exchange: Exchange | None
+
 
 @contextmanager
-def _observed(optimizer: paddle.optimizer.Optimizer, squares: dict[int, float]) -> Iterator[None]:
-    """While open, what a clip object returns to the optimizer updates the squares of the norms.
-
-    Args:
-        squares: squared gradient norm by parameter id.
+def _observed(optimizer: paddle.optimizer.Optimizer, watched: _Watched) -> Iterator[None]:
+    """While open, what clip objects return to the optimizer goes through `watched`; where there is
+    none, and something is to be exchanged, the gradients themselves.
     """
     undo: list[Callable[[], None]] = []
-    if (clip := getattr(optimizer, "_grad_clip", None)) is not None:
-        optimizer._grad_clip = _Observer(clip, squares)
-        undo.append(partial(setattr, optimizer, "_grad_clip", clip))
+
+    def observer(clip: Any) -> Any:
+        is_needed = clip is not None or watched.exchange is not None
+        return _Observer(clip, watched) if is_needed else None
+
+    clip = getattr(optimizer, "_grad_clip", None)
+    optimizer._grad_clip = observer(clip)
+    undo.append(partial(setattr, optimizer, "_grad_clip", clip))
     for group in getattr(optimizer, "_param_groups", None) or []:
-        if isinstance(group, dict) and (clip := group.get("grad_clip")) is not None:
-            group["grad_clip"] = _Observer(clip, squares)
+        if isinstance(group, dict):
+            clip = group.get("grad_clip")
+            group["grad_clip"] = observer(clip)
             undo.append(partial(group.__setitem__, "grad_clip", clip))
     try:
         yield
@@ -139,20 +191,27 @@ def _observed(optimizer: paddle.optimizer.Optimizer, squares: dict[int, float]) 
 
 @final
 class _Observer(GradientClipBase):
-    """Stands in for a clip object for one step: lets it do its work and measures what came out."""
+    """Stands in for a clip object for one step: lets it do its work, measures what came out, and
+    has it exchanged.
+    """
 
-    def __init__(self, clip: Any, squares: dict[int, float]) -> None:
+    def __init__(self, clip: Any, watched: _Watched) -> None:
         super().__init__()
         self._own = clip
-        self._squares = squares
+        self._watched = watched
 
     def __call__(self, params_grads: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-        clipped = _clip(self._own, params_grads)
-        for parameter, gradient in clipped:
-            if gradient is not None and id(parameter) in self._squares:
-                dense = _numpy(_as_dense(gradient, parameter))
-                self._squares[id(parameter)] = global_norm([dense]) ** 2
-        return clipped
+        clipped = params_grads if self._own is None else _clip(self._own, params_grads)
+        return [(parameter, self._seen(parameter, gradient)) for parameter, gradient in clipped]
+
+    def _seen(self, parameter: Any, gradient: Any) -> Any:
+        name = self._watched.names.get(id(parameter))
+        if gradient is None or name not in self._watched.norms:
+            return gradient
+        dense = _as_dense(gradient, parameter)
+        self._watched.norms[name] = global_norm([_numpy(dense)])
+        other = self._watched.exchange(name, dense) if self._watched.exchange else None
+        return gradient if other is None else other
 
 
 def _clip(clip: Any, pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -180,6 +239,11 @@ def _as_dense(gradient: paddle.Tensor, parameter: Any) -> paddle.Tensor:
     rows = paddle.to_tensor(gradient.rows(), dtype="int64")
     values = gradient._get_tensor_from_selected_rows()
     return paddle.index_add(paddle.zeros(parameter.shape, parameter.dtype), rows, 0, values)
+
+
+def _like(parameter: Any, array: Array) -> paddle.Tensor:
+    values = from_numpy(np.asarray(array).reshape(parameter.shape))
+    return values.astype(parameter.dtype)
 
 
 def _numpy(gradient: paddle.Tensor) -> Array:

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 
 from portalign.equivalents.arguments import TABLES, resolve
 from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Clipping, Trainer
+from portalign.frameworks.base import Clipping, Exchange, Tensor, Trainer
 from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.pacing import pace
-from portalign.frameworks.pytorch import losses, optimizers
+from portalign.frameworks.pytorch import losses, optimizer_state, optimizers
+from portalign.frameworks.pytorch.modules import from_numpy
 from portalign.frameworks.pytorch.optimizers import optimizer as build_optimizer
 from portalign.frameworks.pytorch.optimizers import round_like_paddle
 from portalign.frameworks.pytorch.schedulers import scheduler as build_scheduler
@@ -123,17 +125,55 @@ class TorchTrainer(Trainer):
         loss.backward()
 
     def gradients(self) -> Iterator[tuple[str, torch.Tensor | None]]:
-        for name, parameter in self._model.named_parameters():
-            if parameter.requires_grad:
-                yield name, parameter.grad
+        for name, parameter in self._trainable():
+            yield name, parameter.grad
 
-    def update(self) -> Clipping:
+    def put_gradients(self, values: Mapping[str, Array]) -> None:
+        for name, parameter in self._trainable():
+            parameter.grad = _like(parameter, values[name]) if name in values else None
+
+    def learning_rate(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def learning_rates(self) -> dict[str, float]:
+        rates = {
+            id(parameter): float(group["lr"])
+            for group in self._optimizer.param_groups
+            for parameter in group["params"]
+        }
+        return {name: rates[id(p)] for name, p in self._trainable() if id(p) in rates}
+
+    def put_learning_rates(self, values: Mapping[str, float]) -> None:
+        wanted = {id(p): values[name] for name, p in self._trainable() if name in values}
+        groups = []
+        for group in self._optimizer.param_groups:
+            by_rate: dict[float, list[torch.nn.Parameter]] = {}
+            for parameter in group["params"]:
+                rate = wanted.get(id(parameter), float(group["lr"]))
+                by_rate.setdefault(rate, []).append(parameter)
+            groups += [{**group, "params": each, "lr": rate} for rate, each in by_rate.items()]
+        self._optimizer.param_groups[:] = groups
+
+    def state(self) -> Iterator[tuple[str, str, Tensor | float]]:
+        return optimizer_state.read(self._optimizer, dict(self._model.named_parameters()))
+
+    def put_state(self, values: Mapping[str, Mapping[str, Array]]) -> None:
+        optimizer_state.write(self._optimizer, dict(self._model.named_parameters()), values)
+
+    def update(self, exchange: Exchange | None = None) -> Clipping:
         found = self._clip_gradients()
+        for name, parameter in self._trainable() if exchange else ():
+            if parameter.grad is not None and exchange is not None:
+                other = exchange(name, parameter.grad)
+                parameter.grad = parameter.grad if other is None else other
         self._optimizer.step()
         return found
 
+    def schedule(self) -> None:
+        self._end_iteration()
+
     def _clip_gradients(self) -> Clipping:
-        before = self._norm()
+        before = self._norms()
         with_gradient = [p for p in self._model.parameters() if p.grad is not None]
         by_norm = (
             torch.nn.utils.clip_grad_norm_ if self._clip.has_epsilon else _clip_without_epsilon
@@ -147,16 +187,17 @@ class TorchTrainer(Trainer):
                 by_norm([parameter], self._clip.each_norm)
         else:
             return clipping(before, before)
-        return clipping(before, self._norm())
+        return clipping(before, self._norms())
 
-    def learning_rate(self) -> float:
-        return float(self._optimizer.param_groups[0]["lr"])
+    def _norms(self) -> dict[str, float]:
+        return {
+            name: global_norm([_numpy(grad)]) for name, grad in self.gradients() if grad is not None
+        }
 
-    def schedule(self) -> None:
-        self._end_iteration()
-
-    def _norm(self) -> float:
-        return global_norm(_numpy(grad) for _, grad in self.gradients() if grad is not None)
+    def _trainable(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        for name, parameter in self._model.named_parameters():
+            if parameter.requires_grad:
+                yield name, parameter
 
 
 def _clip_without_epsilon(parameters: list[torch.nn.Parameter], limit: float) -> None:
@@ -165,6 +206,11 @@ def _clip_without_epsilon(parameters: list[torch.nn.Parameter], limit: float) ->
     coefficient = limit / torch.clamp(norm, min=limit)
     for gradient in gradients:
         gradient.mul_(coefficient)
+
+
+def _like(parameter: torch.nn.Parameter, array: Array) -> torch.Tensor:
+    values = from_numpy(np.array(array)).to(dtype=parameter.dtype, device=parameter.device)
+    return values.reshape(parameter.shape)
 
 
 def _numpy(gradient: torch.Tensor) -> Array:
