@@ -11,8 +11,8 @@ import pytest
 from portalign.errors import InputError
 from portalign.records import ParameterInfo, Role, Step, Structure
 from portalign.request import CaptureRequest
-from portalign.stages.backward import kept_iterations
 from portalign.stages.batches import model_arguments
+from portalign.stages.training import kept_iterations
 
 REQUEST = CaptureRequest(
     Role.REFERENCE, Step.FORWARD, "port", "folder", "torch", "paddle", "m:build", {}, "m:batches"

@@ -10,7 +10,7 @@ from portalign.conclude import conclude
 from portalign.config import load_port
 from portalign.records import Step
 from portalign.results import Outcome, StepReport
-from portalign.store.layout import GRAFT, GRAFT_FAILURE
+from portalign.store.layout import FAILURE, GRAFT
 from tiny_ports import MODEL, capture_all, complaint, step_folder, write_port
 
 pytestmark = pytest.mark.end_to_end
@@ -63,6 +63,6 @@ def test_a_pass_that_ends_well_leaves_no_note(ports: dict[str, Path]) -> None:
 def test_a_right_candidate_passes_though_its_grafted_pass_raised(ports: dict[str, Path]) -> None:
     report = _report(ports["right"])
 
-    assert (step_folder(ports["right"], Step.FORWARD) / GRAFT / GRAFT_FAILURE).is_file()
+    assert (step_folder(ports["right"], Step.FORWARD) / GRAFT / FAILURE).is_file()
     assert report.outcome is Outcome.PASS
     assert not [note for note in report.notes if "order of events" in note]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batch import Case, Result, run_all
+from portalign.findings import Part
 from portalign.records import Kind, Step
 from portalign.results import Comparison, Outcome, Verdict
 
@@ -35,30 +36,47 @@ RIGHT = {
     "an optimizer of its own": _functions("adamw"),
     "a loss of its own": _loss("mean_loss"),
 }
-# name: what is run, the label of the first pair that differs
-WRONG: dict[str, tuple[Case, str]] = {
+# name: what is run, the label of the first pair that differs, the link at fault, and the iteration
+WRONG: dict[str, tuple[Case, str, Part, int]] = {
     "decay on biases and norms": (
         _adamw("no_decay: []"),
         "bert.embeddings.LayerNorm.weight iteration 2",
+        Part.UPDATE,
+        1,
     ),
-    "no clipping": (_adamw("clip_norm: null"), "gradient_norm global.clip_coefficient"),
+    "no clipping": (
+        _adamw("clip_norm: null"),
+        "gradient_norm global.clip_coefficient",
+        Part.CLIPPING,
+        0,
+    ),
     "clipping forgotten in a function": (
         _functions("adamw_without_clip"),
         "gradient_norm global.clip_coefficient",
+        Part.CLIPPING,
+        0,
     ),
-    "beta2": (_adamw("beta2: 0.99"), UPDATED),
-    "epsilon": (_adamw("eps: 1.0e-6"), UPDATED),
+    "beta2": (_adamw("beta2: 0.99"), UPDATED, Part.OPTIMIZER_STATE, 0),
+    "epsilon": (_adamw("eps: 1.0e-6"), UPDATED, Part.UPDATE, 1),
     "coupled decay": (
         Case(
             Step.BACKWARD,
             ("optimizer={name: adam, lr: 1.0e-3, candidate: {weight_decay: 0.01}}",),
         ),
         UPDATED,
+        Part.OPTIMIZER_STATE,
+        0,
     ),
-    "learning rate": (_adamw("lr: 1.1e-3"), "lr lr iteration 1"),
-    "sum for mean": (_loss("sum_loss"), "loss loss"),
-    "gelu by tanh": (Case(Step.BACKWARD, ("settings.mistake=tanh_gelu",)), GELU),
+    "learning rate": (_adamw("lr: 1.1e-3"), "lr lr iteration 1", Part.LR, 1),
+    "sum for mean": (_loss("sum_loss"), "loss loss", Part.LOSS, 0),
+    "gelu by tanh": (
+        Case(Step.BACKWARD, ("settings.mistake=tanh_gelu",)),
+        GELU,
+        Part.GRADIENT,
+        0,
+    ),
 }
+IN_THE_MODEL = (Part.LOSS, Part.GRADIENT)  # the grafted pass says where
 
 
 # Right mathematics: weights that are rounded after each update, and a loss that is returned as [1].
@@ -70,7 +88,7 @@ OWN = {
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
-    cases = {**RIGHT, **OWN, **{name: case for name, (case, _) in WRONG.items()}}
+    cases = {**RIGHT, **OWN, **{name: case for name, (case, *_) in WRONG.items()}}
     return run_all(cases, tmp_path_factory.mktemp("backward"))
 
 
@@ -81,6 +99,7 @@ def test_the_right_training_passes(results: dict[str, Result], name: str) -> Non
     assert result.report.outcome is Outcome.PASS, result.text
     assert result.exit_code == 0
     assert result.begins_at == ()
+    assert result.report.blames == ()
     assert {Kind.LOSS, Kind.GRADIENT, Kind.GRADIENT_NORM, Kind.LR, Kind.PARAMETER} <= {
         item.key.kind for item in result.report.comparisons
     }
@@ -102,9 +121,19 @@ def test_a_wrong_training_fails_and_the_first_place_is_named(
     assert result.report.outcome is Outcome.FAIL, result.text
     assert result.exit_code == 1
     assert result.report.divergence.first == first
-    assert first in result.begins_at[0]
     assert "diverged" in result.text
     assert f"{first}: " in result.text
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_link_at_fault_is_blamed_and_no_other(results: dict[str, Result], name: str) -> None:
+    result, (_, first, part, iteration) = results[name], WRONG[name]
+    blames = result.report.blames
+
+    assert {blame.part for blame in blames} == {part}
+    assert [blame.iteration for blame in blames] == list(range(iteration, 3))
+    assert f"iteration {iteration}: the {part.value} is at fault: " in result.text
+    assert (first if part in (*IN_THE_MODEL, Part.LR) else blames[0].label) in result.begins_at[0]
 
 
 def test_decay_on_biases_and_norms_is_found_in_these_and_nowhere_else(
@@ -146,7 +175,7 @@ def test_a_loss_of_shape_1_is_the_same_number(results: dict[str, Result]) -> Non
 
 def test_a_learning_rate_that_differs_later_is_no_second_cause(results: dict[str, Result]) -> None:
     result = results["learning rate"]
-    rates = [c.label for c in _failed(result) if c.key.kind is Kind.LR]
+    rates = [c.label for c in _failed(result) if c.label.startswith("lr lr")]
 
     assert len(rates) == 2
     assert result.begins_at == (rates[0],)

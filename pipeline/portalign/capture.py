@@ -24,10 +24,11 @@ from portalign.frameworks.base import Model
 from portalign.functions import describe
 from portalign.records import Role, Step
 from portalign.request import CaptureRequest
-from portalign.stages import backward, forward, graft, lr_scheduler, metric
+from portalign.stages import backward, chain, forward, graft, lr_scheduler, metric
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session
 from portalign.store import TraceWriter
+from portalign.store.layout import FAILURE, GRAFT, ITERATIONS
 
 _STAGES: dict[Step, Callable[[Session], Model | None]] = {
     Step.FORWARD: forward.run,
@@ -53,15 +54,23 @@ def run_side(request: CaptureRequest) -> None:
         model = _STAGES[request.step](session)
     writer.finish(session.info())
     if model is not None and request.role is Role.CANDIDATE:
-        _graft(session, model)
+        _again(session, model, graft.run, GRAFT)
+        if request.step is Step.BACKWARD:
+            _again(session, model, chain.run, ITERATIONS)
 
 
-def _graft(session: Session, model: Model) -> None:
-    """Run the grafted pass. It only names origins, so where it fails both captures still count."""
+def _again(
+    session: Session, model: Model, run: Callable[[Session, Model], None], name: str
+) -> None:
+    """Run a pass on the reference's values. It names what is at fault, so where it fails both
+    captures still count: word of what ended it is left beside what there is of its trace.
+    """
     try:
-        graft.run(session, model)
+        run(session, model)
     except (Exception, SystemExit) as err:
-        graft.tell_failure(session, _found(err))
+        folder = session.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FAILURE).write_text(_found(err), encoding="utf-8")
         traceback.print_exc()
 
 

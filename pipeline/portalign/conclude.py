@@ -21,6 +21,7 @@ from portalign.compare.doubts import doubts
 from portalign.compare.draws import as_draw
 from portalign.compare.drift import asymmetry, kernel_tolerance
 from portalign.compare.harmless import forgive, harmless_inputs
+from portalign.compare.iterations import iterations, with_faults
 from portalign.compare.pairs import as_data, compare, overall
 from portalign.compare.scales import Scales
 from portalign.compare.scores import (
@@ -41,7 +42,7 @@ from portalign.records import Kind, Precision, Role, SideInfo, Step, Structure, 
 from portalign.report.data import SCHEMA
 from portalign.results import Comparison, Divergence, Outcome, StepReport, Unpaired, Verdict
 from portalign.store import read_trace
-from portalign.store.layout import GRAFT, WEIGHTS
+from portalign.store.layout import GRAFT, ITERATIONS, WEIGHTS
 
 _NEEDED = (Kind.OUTPUT, Kind.PREDICTION, Kind.METRIC, Kind.LOSS)
 _CURVES = (Kind.LR, Kind.METRIC)
@@ -84,6 +85,9 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     harmless = harmless_inputs(pairing.pairs, comparisons)
     comparisons = forgive(pairing.pairs, comparisons, harmless)
     divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)
+    chain = iterations(folder / ITERATIONS, reference, plan)
+    grafted = chain.failing(len(comparisons))
+    divergence = with_faults(divergence, chain.faults, (*comparisons, *grafted))
     diagnosis = diagnose(
         Evidence(
             reference, candidate, folder / GRAFT, pairing, comparisons, divergence, port.as_dict()
@@ -92,6 +96,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     reservations = doubts(
         port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate)
     )
+    comparisons = (*comparisons, *grafted)
     unpaired = (*pairing.unpaired, *_unrecorded(pairing, (reference, candidate)))
     outcome = overall(comparisons, unpaired, reservations)
     sides = _infos(reference, candidate)
@@ -113,6 +118,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
             *left_out(undefined, (reference, candidate)),
             *place_notes,
             *diagnosis.notes,
+            *chain.notes,
         ),
         audit=tuple(str(line) for line in plan.audit),
         curves=_curves(pairing),
@@ -121,6 +127,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         settings=port.as_dict(),
         next_command=next_command if outcome is Outcome.PASS else "",
         findings=diagnosis.findings,
+        blames=chain.blames,
     )
     report = replace(report, headline=_headline(report))
     probe = port.lr_scheduler.args.get("probe", ()) if port.lr_scheduler else ()

@@ -47,7 +47,7 @@ class CaptureRequest:
         weights: ``{"rename": [[regex, replacement]...], "layout": {parameter name:
             "as_is"|"transposed"}}``.
         record_iterations: iterations at which full gradients and parameters are kept; empty:
-            `stages.backward` decides by size.
+            `stages.training` decides by size.
         precisions: captures to make, native first.
         twin: "on" lifts the whole model to float64, "segments" only what is being computed, "off"
             nothing; "auto" takes the first of them that memory allows.

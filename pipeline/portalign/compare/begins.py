@@ -17,7 +17,7 @@ from portalign.mapping.pair import Pairing
 from portalign.records import Trace
 from portalign.results import Comparison, Divergence
 from portalign.store import read_trace
-from portalign.store.layout import GRAFT_FAILURE
+from portalign.store.layout import FAILURE
 
 
 def begins(
@@ -43,8 +43,8 @@ def begins(
     if not graft.is_dir() or found.first is None:
         return found, ()
     try:
-        if (graft / GRAFT_FAILURE).is_file():
-            return found, (_note((graft / GRAFT_FAILURE).read_text(encoding="utf-8")),)
+        if (graft / FAILURE).is_file():
+            return found, (_note((graft / FAILURE).read_text(encoding="utf-8")),)
         trace = read_trace(graft)
     except (TraceError, OSError) as err:
         return found, (_note(err.found if isinstance(err, TraceError) else str(err)),)

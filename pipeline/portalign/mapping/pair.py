@@ -34,7 +34,14 @@ __all__ = ["Pair", "Pairing", "module_map", "pair"]
 
 _STATE = (Kind.PARAMETER, Kind.BUFFER)
 _BY_MODULE = (Kind.ACTIVATION, Kind.GRADIENT)
-_Moment = tuple[bool, int]  # is a gradient, iteration
+_BY_PARAMETER = (Kind.OPTIMIZER_STATE, Kind.LR, Kind.GRADIENT_NORM)  # path: the parameter's name
+_STATE_WORDS = {
+    Kind.GRADIENT: "grad ",
+    Kind.OPTIMIZER_STATE: "state ",
+    Kind.LR: "lr ",
+    Kind.GRADIENT_NORM: "clipping ",
+}
+_Moment = tuple[str, int]  # what of the parameter, iteration
 _PROMISED = frozenset((Kind.INPUT, Kind.DRAW, Kind.PREDICTION, Kind.METRIC, Kind.LR, Kind.LOSS))
 
 
@@ -99,8 +106,9 @@ def pair(
     structures = (_structure(reference), _structure(candidate))
     sides = (_native(reference), _native(candidate))
     pairs, unpaired = _pair_state(sides, structures, plan)
+    rest = _without_state(sides, structures)
     for kind in (k for k in Kind if k not in (*_STATE, *_BY_MODULE, Kind.OUTPUT)):
-        found, alone = _pair_keys(sides, kind)
+        found, alone = _pair_keys(rest, kind)
         pairs += found
         unpaired += alone
     matched, alone = pair_outputs(*(_of(side, Kind.OUTPUT) for side in sides), promised=outputs)
@@ -157,9 +165,30 @@ def _structure(trace: Trace) -> Structure:
     return Structure("", modules, tuple(state.values()))
 
 
-def _is_of_state(record: TensorRecord, names: Container[str]) -> bool:
-    kind = record.key.kind
-    return kind in _STATE or (kind is Kind.GRADIENT and record.key.name in names)
+def _without_state(
+    sides: Sequence[Sequence[TensorRecord]], structures: Sequence[Structure]
+) -> list[list[TensorRecord]]:
+    """What belongs to no parameter or buffer."""
+    names = [_names(structure) for structure in structures]
+    return [
+        [record for record in side if _owner(record, known) is None]
+        for side, known in zip(sides, names, strict=True)
+    ]
+
+
+def _owner(record: TensorRecord, names: Container[str]) -> str | None:
+    """The parameter or buffer that a record is of, by any of its names; None if it is of none."""
+    key = record.key
+    if key.kind in _STATE or (key.kind is Kind.GRADIENT and key.name in names):
+        return key.name
+    return key.path if key.kind in _BY_PARAMETER and key.slot and key.path in names else None
+
+
+def _moment(record: TensorRecord) -> _Moment:
+    key = record.key
+    if key.kind in _STATE:
+        return "", key.iteration
+    return key.kind.value + (f" {key.slot}" if key.kind in _BY_PARAMETER else ""), key.iteration
 
 
 def _pair_keys(
@@ -189,9 +218,9 @@ def _state_index(
     """Records of parameters, buffers and their gradients by root name and moment."""
     found: dict[str, dict[_Moment, TensorRecord]] = defaultdict(dict)
     for record in records:
-        if _is_of_state(record, names):
-            moment = (record.key.kind is Kind.GRADIENT, record.key.iteration)
-            found[names.get(record.key.name, record.key.name)].setdefault(moment, record)
+        owner = _owner(record, names)
+        if owner is not None:
+            found[names.get(owner, owner)].setdefault(_moment(record), record)
     return found
 
 
@@ -228,11 +257,15 @@ def _pairs_of(
 ) -> list[Pair]:
     pairs = []
     for part, record in enumerate(ours):
-        kind = "grad " if record.key.kind is Kind.GRADIENT else ""
-        label = f"{kind}{record.key.name}{_when(record)}"
+        label = f"{_STATE_WORDS.get(record.key.kind, '')}{record.key.name}{_when(record)}"
         if label in labels:  # one reference tensor, tied, in several of the candidate
             label += f" as {theirs[0].key.name}"
         labels.add(label)
+        if record.key.kind in _BY_PARAMETER and record.array.ndim == 0:  # one number in any layout
+            for other in theirs:
+                more = f" as {other.key.name}" if len(theirs) > 1 else ""
+                pairs.append(Pair(record, other, AS_IS, entry.why, label + more))
+            continue
         pairs.append(
             Pair(record, theirs[0], entry.layout, entry.why, label, tuple(theirs[1:]), part)
         )
@@ -254,5 +287,5 @@ def _pair_inner(
     inner = []
     for side, structure in zip(sides, structures, strict=True):
         names = _names(structure)
-        inner.append([r for r in side if r.key.kind in _BY_MODULE and not _is_of_state(r, names)])
+        inner.append([r for r in side if r.key.kind in _BY_MODULE and _owner(r, names) is None])
     return pair_activations(inner[0], inner[1], structures[0], structures[1], plan)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from portalign.findings import Finding
+from portalign.findings import Blame, Finding, Part
 from portalign.report.aggregate import RunReport
 from portalign.report.explained import told
 from portalign.results import (
@@ -73,6 +73,7 @@ class Document:
         causes: why it differs, as far as rules can tell, with the proof and the remedy.
         reservations: why a pass would prove less than it seems.
         remarks: counts of unpaired tensors, notes, files; one line each.
+        blames: which links of the training iterations are at fault, one line for each part.
     """
 
     title: str
@@ -85,6 +86,7 @@ class Document:
     remarks: tuple[str, ...]
     next_command: str
     causes: tuple[str, ...] = ()
+    blames: tuple[str, ...] = ()
 
 
 def step_document(report: StepReport) -> Document:
@@ -105,6 +107,7 @@ def step_document(report: StepReport) -> Document:
         ),
         next_command=_plain(report.next_command),
         causes=_causes(report.findings),
+        blames=_blames(report.blames),
     )
 
 
@@ -158,12 +161,13 @@ def comparison_document(
 def closing_lines(report: StepReport) -> tuple[str, ...]:
     """Return the last lines of the step's diff log, the verdict last of all.
 
-    Two to four lines: where it differs first, reservations, counts, verdict.
+    Where it differs first, links of training iterations at fault, reservations, counts, verdict.
     """
     lines = []
     ranked = worst_first(report.comparisons)
     if reason := _reason(report, ranked):
         lines.append(f"first difference: {reason}")
+    lines += _blames(report.blames)
     if report.reservations:
         first, n_more = report.reservations[0], len(report.reservations) - 1
         more = f" (and {n_more} more, see report.json)" if n_more else ""
@@ -189,6 +193,17 @@ def _reason(report: StepReport, ranked: tuple[Comparison, ...]) -> str:
     first = [item for item in not_passed if item.label == report.divergence.first]
     chosen = (first or not_passed)[:1]
     return "".join(_plain(f"{item.label}: {item.reason}") for item in chosen)
+
+
+def _blames(blames: Iterable[Blame]) -> tuple[str, ...]:
+    """The first blame of each part, and how many later iterations show the same."""
+    by_part: dict[Part, list[Blame]] = {}
+    for each in blames:
+        by_part.setdefault(each.part, []).append(each)
+    return tuple(
+        _plain(first.text) + (f" (so in {len(later)} later iterations)" if later else "")
+        for first, *later in by_part.values()
+    )
 
 
 def _counts(report: StepReport) -> str:

@@ -11,13 +11,13 @@ from portalign.frameworks.base import Model
 from portalign.mapping.pair import pair
 from portalign.records import Array, Kind, Precision, Role, Step, TensorKey, Trace
 from portalign.stages import exchange
-from portalign.stages.backward import forward_for_loss, record_gradients, training
 from portalign.stages.batches import batches_of, model_arguments
 from portalign.stages.draws import replayed
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session, at_precision, restore, tensors_of
+from portalign.stages.training import forward_for_loss, record_gradients, training
 from portalign.store import TraceWriter, read_trace
-from portalign.store.layout import GRAFT, GRAFT_FAILURE
+from portalign.store.layout import GRAFT
 
 _Values = dict[tuple[Kind, str, str, int], Array]
 
@@ -43,13 +43,6 @@ def run(session: Session, model: Model) -> None:
     with session.timed(GRAFT), replayed(session, model, 0), opened:
         _run_once(grafted, model, values, precision)
     writer.finish(session.info())
-
-
-def tell_failure(session: Session, error: str) -> None:
-    """Leave word, beside what there is of a trace, of what ended the pass."""
-    folder = session.folder / GRAFT
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / GRAFT_FAILURE).write_text(error, encoding="utf-8")
 
 
 def _run_once(session: Session, model: Model, values: _Values, precision: Precision) -> None:

@@ -70,16 +70,17 @@ def load_carried(
     )
     by_name = {record.key.name: record.array for record in reference.records}
     first = {entry.name: entry.tied_to or entry.name for entry in theirs.state}
-    framework.load(model, _released(carry(plan, lambda name: by_name[first[name]])))
+    framework.load(model, released(carry(plan, lambda name: by_name[first[name]])))
     return plan
 
 
 def load_back(framework: Framework, model: Model, state: Trace) -> None:
     """Load a side's own published state."""
-    framework.load(model, _released((record.key.name, record.array) for record in state.records))
+    framework.load(model, released((record.key.name, record.array) for record in state.records))
 
 
-def _released(values: Iterable[tuple[str, Array]]) -> Iterator[tuple[str, Array]]:
+def released(values: Iterable[tuple[str, Array]]) -> Iterator[tuple[str, Array]]:
+    """Pass values on; the pages of each are given back once it has been used."""
     for name, array in values:
         yield name, array
         release(array)

@@ -17,7 +17,8 @@ SHARD = re.compile(r"shard-[0-9]{5,9}\.safetensors")
 WEIGHTS = "weights"  # folder in a step's folder: both sides' initial states
 DRAWS = "draws"  # folder in a step's folder: the reference's random numbers, a trace an iteration
 GRAFT = "graft"  # folder in a step's folder: the trace of the grafted pass
-GRAFT_FAILURE = "failed.txt"  # in that folder: what ended the pass early
+ITERATIONS = "iterations"  # folder in a step's folder: both sides of the state-grafted iterations
+FAILURE = "failed.txt"  # in one of those two: what ended that pass early
 UNFINISHED = ".part"  # added to a name while that file is being written
 
 

@@ -1,0 +1,45 @@
+"""Which link of a training iteration is at fault, in words, from the state-grafted iterations.
+
+One blame for each part of each iteration, the first tensor that shows it named with both values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from portalign.compare.chain import Link
+from portalign.findings import Blame
+from portalign.results import Comparison
+
+
+def blames(faults: Sequence[Link]) -> tuple[Blame, ...]:
+    """One blame for each part of each iteration.
+
+    Args:
+        faults: what `chain.at_fault` found, ordered by iteration and part.
+    """
+    found = []
+    for (iteration, part), group in groupby(faults, key=lambda one: (one.iteration, one.part)):
+        first, *others = group
+        more = f", and {len(others)} more" if others else ""
+        text = f"iteration {iteration}: the {part.value} is at fault: {_what(first)}{more}"
+        found.append(Blame(part, iteration, first.label, text))
+    return tuple(found)
+
+
+def _what(link: Link) -> str:
+    if link.comparison is None:
+        return link.absence
+    name = link.label.rpartition(" of iteration ")[0]
+    return f"{name} {_values(link.comparison)}"
+
+
+def _values(one: Comparison) -> str:
+    native = one.native
+    if native.shape_reference != native.shape_candidate:
+        return f"has shape {list(native.shape_reference)} -> {list(native.shape_candidate)}"
+    values = f"{native.worst_reference:.6g} -> {native.worst_candidate:.6g}"
+    if native.n_elements == 1:
+        return values
+    return f"at {list(native.worst_index)} {values}, {native.rel_frobenius:.1e} relative"
