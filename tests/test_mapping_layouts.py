@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 
 from portalign.errors import MappingError
+from portalign.mapping.axes import Leaf, axes_of, decide, family_of
 from portalign.mapping.layouts import (
     AS_IS,
     TRANSPOSED,
     Concat,
     Layout,
-    Leaf,
     Reshape,
     Split,
     Transpose,
-    axes_of,
-    decide,
-    family_of,
 )
 
 

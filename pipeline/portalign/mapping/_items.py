@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from portalign.mapping._synonyms import canonical_all, is_standard_role, loose
-from portalign.mapping.layouts import Leaf, axes_of, dtype_kind, family_of
+from portalign.mapping.axes import Leaf, axes_of, dtype_kind, family_of
 from portalign.records import Kind, ParameterInfo, Structure
 
 # Constants that frameworks register beside the weights; nothing is lost when one side lacks them.

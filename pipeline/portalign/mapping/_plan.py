@@ -9,7 +9,8 @@ from typing import final
 
 from portalign.mapping._complaints import Problems, complain
 from portalign.mapping._items import PARTS, Item, is_harmless
-from portalign.mapping.layouts import AS_IS, Concat, Decision, Layout, Split
+from portalign.mapping.axes import Decision
+from portalign.mapping.layouts import AS_IS, Concat, Layout, Split
 from portalign.mapping.weights import AuditLine, Carry, Fate, WeightPlan
 from portalign.records import ParameterInfo, Structure
 

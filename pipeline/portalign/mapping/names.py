@@ -18,7 +18,7 @@ from portalign.mapping._orders import check_layouts, renamed
 from portalign.mapping._plan import Match, plan_of
 from portalign.mapping._stems import match_structure, rivals
 from portalign.mapping._synonyms import contradict, is_standard_role
-from portalign.mapping.layouts import Decision, decide
+from portalign.mapping.axes import Decision, decide
 from portalign.mapping.weights import AuditLine, Carry, Fate, WeightPlan
 from portalign.records import Structure
 
