@@ -237,6 +237,7 @@ WRONG = {
         "[regex, replacement]",
     ),
     "wrong layout": ("weights: {layout: {a: transpose}}", 5, "'transpose'", "'transposed'?"),
+    "wrong packing": ("weights: {layout: {a: q k v by x}}", 5, "'q k v by x'", "`q k v by 12`"),
     "late record": ("record: [3, 10]", 5, "[10] is outside of the 10 iterations", "0 ... 9"),
     "wrong record": ("record: some", 5, "record: 'some'", "'all'"),
     "too deep": ("settings: " + "[" * 5000, 1, "nested too deeply", "unclosed brackets"),

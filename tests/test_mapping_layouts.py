@@ -10,12 +10,18 @@ from portalign.mapping.axes import Leaf, axes_of, decide, family_of
 from portalign.mapping.layouts import (
     AS_IS,
     TRANSPOSED,
-    Concat,
     Layout,
+    Packed,
+    Permute,
+    Repack,
     Reshape,
-    Split,
     Transpose,
 )
+
+ALONE = (Packed((0,)), Packed((1,)), Packed((2,)))
+SPLIT = Repack(0, (2, 2, 2), (Packed((0, 1, 2)),), ALONE)
+Q_AND_KV = (Packed((0,)), Packed((1, 2)))
+BY_HEADS = Repack(-1, (4, 2, 2), ALONE, (Packed((0, 1, 2), 2),))
 
 
 def leaf(shape: tuple[int, ...], framework: str, module: str, *, dtype_kind: str = "float") -> Leaf:
@@ -34,10 +40,13 @@ def leaf(shape: tuple[int, ...], framework: str, module: str, *, dtype_kind: str
         (AS_IS, [(2, 3)], [(2, 3)]),
         (TRANSPOSED, [(2, 3)], [(3, 2)]),
         (Layout((Reshape((2, 3), (6,)),)), [(2, 3)], [(6,)]),
-        (Layout((Split(0, 3), Transpose())), [(6, 5)], [(5, 2)] * 3),
-        (Layout((Transpose(), Concat(0, 3))), [(5, 2)] * 3, [(6, 5)]),
+        (Layout((Permute((2, 0, 1)),)), [(2, 3, 4)], [(4, 2, 3)]),
+        (Layout((SPLIT, Transpose())), [(6, 5)], [(5, 2)] * 3),
+        (Layout((Transpose(), SPLIT.inverse())), [(5, 2)] * 3, [(6, 5)]),
+        (Layout((BY_HEADS,)), [(3, 4), (3, 2), (3, 2)], [(3, 8)]),
+        (Layout((Repack(0, (2, 1, 1), Q_AND_KV, (Packed((2, 0, 1)),)),)), [(2, 3)] * 2, [(4, 3)]),
     ],
-    ids=["as-is", "transpose", "reshape", "split", "concat"],
+    ids=["as-is", "transpose", "reshape", "permute", "split", "join", "in groups", "in new order"],
 )
 def test_every_layout_leads_back_to_the_same_values(
     layout: Layout, shapes: list[tuple[int, ...]], moved: list[tuple[int, ...]]
@@ -58,9 +67,20 @@ def test_a_transposed_layout_gives_views_and_no_copies() -> None:
     assert np.shares_memory(TRANSPOSED.backward(TRANSPOSED.forward(array)), array)
 
 
-def test_joining_too_few_arrays_is_an_error() -> None:
-    with pytest.raises(MappingError, match="2 arrays where 3 are packed"):
-        Concat(0, 3).apply([np.zeros(2), np.zeros(2)])
+def test_parts_packed_head_by_head_lie_as_bloom_and_gpt_neox_keep_them() -> None:
+    q, k, v = (np.random.default_rng(at).normal(size=(5, 12)) for at in range(3))
+    packing = Repack(-1, (12, 12, 12), ALONE, (Packed((0, 1, 2), 4),))
+
+    (fused,) = packing.apply([q, k, v])
+
+    heads = np.stack([part.reshape(5, 4, 3) for part in (q, k, v)], axis=2)  # [5, heads, 3, width]
+    assert np.array_equal(fused, heads.reshape(5, 36))
+
+
+@pytest.mark.parametrize("shapes", [[(2, 5)] * 2, [(2, 5), (2, 5), (3, 5)]])
+def test_joining_too_few_or_too_long_arrays_is_an_error(shapes: list[tuple[int, int]]) -> None:
+    with pytest.raises(MappingError, match=r"axis 0 where \[2, 2, 2\] are packed"):
+        SPLIT.inverse().apply([np.zeros(shape) for shape in shapes])
 
 
 @pytest.mark.parametrize(

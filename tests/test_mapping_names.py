@@ -193,7 +193,7 @@ def test_every_square_matrix_says_why_it_was_or_was_not_transposed() -> None:
         ([["fc.weight", "there.weight"]], {}, "the candidate doesn't have"),
         ([["fc.weight", r"\3"]], {}, "can't be used"),
         ([["fc.*", "fc.weight"]], {}, "from both fc.weight and fc.other"),
-        ([], {"fc.weight": "sideways"}, "none of as_is, transposed"),
+        ([], {"fc.weight": "sideways"}, "write as_is, transposed"),
         ([], {"gone": "as_is"}, "which neither side has"),
     ],
     ids=["regex", "matches-nothing", "not-full", "target", "group", "twice", "word", "name"],

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from portalign.config.entries import AsTuple
 from portalign.config.references import complaint, resolve
+from portalign.mapping.said import understand
 
 
 def _resolved(reference: str, info: ValidationInfo) -> str:
@@ -31,12 +32,33 @@ def _usable_rename(pair: tuple[str, str]) -> tuple[str, str]:
     return pair
 
 
+def _usable_layout(text: str) -> str:
+    try:
+        understand(text)
+    except ValueError as err:
+        raise complaint(
+            f"{text!r} says nothing of a layout",
+            why="the weights can't be brought to it",
+            do=str(err),
+        ) from None
+    return text
+
+
 Function = Annotated[
     str, AfterValidator(_resolved), Field(description="file.py:function or package.module:function")
 ]
 Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AsTuple]
 Device = Annotated[str, Field(pattern=r"^[a-z]+(:[0-9]+)?$", description="cpu, cuda:0, gpu:0")]
 Rename = Annotated[tuple[str, str], AsTuple, AfterValidator(_usable_rename)]
+
+LayoutText = Annotated[
+    str,
+    AfterValidator(_usable_layout),
+    Field(
+        description="as_is, transposed, stacked (axis 0 numbers layers), parts in their order "
+        "(q k v), or head by head (q k v by 12); several with a comma."
+    ),
+]
 
 
 class Part(BaseModel):
@@ -66,8 +88,10 @@ class Weights(Part):
     rename: Annotated[tuple[Rename, ...], AsTuple] = Field(
         (), description="[regex, replacement] pairs that turn reference names into candidate names."
     )
-    layout: dict[str, Literal["as_is", "transposed"]] = Field(
-        {}, description="Reference parameter name: layout of the candidate's."
+    layout: dict[str, LayoutText] = Field(
+        {},
+        description="Parameter name, or regex of whole names, of either side: as_is or transposed "
+        "(the candidate's against the reference's), or what that tensor packs.",
     )
 
 

@@ -9,6 +9,7 @@ from typing import final
 
 from portalign.errors import MappingError
 from portalign.mapping._items import Item
+from portalign.mapping._packing import is_interleaved, seems_packed
 
 _MOST_LINES = 40  # per section; a port of another model has hundreds, and forty tell as much
 
@@ -89,6 +90,8 @@ def _remedy(problems: Problems) -> str:
     if problems.open_names:
         lines = [f"{name}: as_is  # or transposed" for name in problems.open_names]
         parts.append(_block("layout", lines))
+    if lines := _packing_lines((*problems.missing, *problems.unfilled)):
+        parts.append(_block("layout", lines))
     if problems.missing or problems.unfilled:
         parts.append(
             "where two of the lists mean the same tensor, pair them in the port file as "
@@ -100,6 +103,28 @@ def _remedy(problems: Problems) -> str:
     if problems.conflicts:
         parts.append("tie on both sides, or on neither, what the reference ties")
     return "\n".join(parts)
+
+
+def _packing_lines(items: Iterable[Item]) -> list[str]:
+    """A line for every open tensor that seems to pack others in a way that only its side knows."""
+    lines = []
+    for item in items:
+        parts = () if item.part else seems_packed(item)
+        if parts:
+            by = " by HEADS" if is_interleaved(item) else ""
+            note = "the parts in their order; `by 12` if they alternate for 12 heads"
+            lines.append(f"'{_pattern(item.name)}': {' '.join(parts)}{by}  # {note}")
+    return lines
+
+
+def _pattern(name: str) -> str:
+    r"""The name itself, or a regex for all layers alike.
+
+    >>> _pattern("h.3.attn.qkv.weight")
+    'h\\.\\d+\\.attn\\.qkv\\.weight'
+    """
+    pattern = re.sub(r"(?<=\\\.)\d+(?=\\\.)", r"\\d+", re.escape(name))
+    return pattern if pattern != re.escape(name) else name
 
 
 def _or(others: Sequence[Item]) -> str:

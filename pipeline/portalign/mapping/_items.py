@@ -1,7 +1,7 @@
 """The things that matching works on: every tensor of a side, or one part of a packed one.
 
-An `Item` holds all that rules ask about a tensor, computed once. Packed query/key/value tensors
-are cut into parts here, and indexed containers whose indices differ are counted anew.
+An `Item` holds all that rules ask about a tensor, computed once; `_packing` cuts packed ones.
+Indexed containers whose indices differ are counted anew here.
 """
 
 from __future__ import annotations
@@ -17,25 +17,41 @@ from portalign.records import Kind, ParameterInfo, Structure
 
 # Constants that frameworks register beside the weights; nothing is lost when one side lacks them.
 _HARMLESS_SLOTS = frozenset(("num_batches_tracked", "position_ids", "_dropout_state"))
-PARTS = ("q", "k", "v")
-# BLOOM and GPT-NeoX interleave q, k and v head by head under this name: cutting it in three equal
-# blocks would be wrong without any error.
-_INTERLEAVED = "query_key_value"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How one tensor holds several.
+
+    Attributes:
+        parts: their names in the order they lie ("q", "k", "v"); "0", "1", ... of stacked layers.
+        axis: along which they lie.
+        sizes: length of each along it.
+        n_groups: as in `layouts.Packed`.
+        is_stack: the axis only numbers the parts; their own shapes lack it.
+    """
+
+    parts: tuple[str, ...]
+    axis: int
+    sizes: tuple[int, ...]
+    n_groups: int = 1
+    is_stack: bool = False
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One tensor of one side, or one of the three parts of a packed tensor.
+    """One tensor of one side, or one part of a packed tensor.
 
     Attributes:
         name: full name of the tensor.
-        part: "q", "k" or "v" of a packed tensor, else "".
+        part: which part of a packed tensor, else "".
         owner: module path, with the part for parts.
         root: name it is tied to, or its own.
         raw: canonical tokens as the name has them, the role last.
         tokens: canonical tokens with container indices counted anew where they had to be.
-        split_axis: axis to cut the packed tensor along; -1 where it is no packed tensor.
+        packing: how the tensor packs this part; None where it is no part.
         is_promised: its absence on the other side is an error.
         is_persistent: part of the state dict.
     """
@@ -47,9 +63,9 @@ class Item:
     raw: tuple[str, ...]
     tokens: tuple[str, ...]
     leaf: Leaf
-    split_axis: int
     is_promised: bool
     is_persistent: bool
+    packing: Packing | None = None
 
     @property
     def role(self) -> str:
@@ -68,6 +84,11 @@ class Item:
 
     def __str__(self) -> str:
         return f"{self.name} (part {self.part})" if self.part else self.name
+
+    @property
+    def key(self) -> str:
+        """How a rename spells it: "attn.qkv.weight:q" is a part."""
+        return f"{self.name}:{self.part}" if self.part else self.name
 
 
 def is_harmless(info: ParameterInfo) -> bool:
@@ -97,51 +118,9 @@ def _item(framework: str, info: ParameterInfo, tokens: tuple[str, ...]) -> Item:
         raw=tokens,
         tokens=tokens,
         leaf=leaf,
-        split_axis=_split_axis(info, tokens, leaf),
         is_promised=not is_harmless(info),
         is_persistent=info.persistent,
     )
-
-
-def _split_axis(info: ParameterInfo, tokens: Sequence[str], leaf: Leaf) -> int:
-    """Axis along which q, k and v are packed: the output axis, three times the input."""
-    if "qkv" not in tokens or _INTERLEAVED in info.name.split("."):
-        return -1
-    shape = leaf.shape
-    if len(shape) == 1:
-        return 0 if shape[0] % 3 == 0 else -1
-    if len(shape) != 2:
-        return -1
-    if leaf.axes in ("oi", "io"):
-        axis = leaf.axes.index("o")
-        return axis if shape[axis] == 3 * shape[1 - axis] else -1
-    return next((axis for axis in (0, 1) if shape[axis] == 3 * shape[1 - axis]), -1)
-
-
-def parts_of(item: Item) -> list[Item]:
-    """The three parts of a packed item, in q, k, v order; the item itself if it isn't packed."""
-    if item.split_axis < 0 or item.part:
-        return [item]
-    shape = list(item.leaf.shape)
-    shape[item.split_axis] //= 3
-    axes = ("oi", "io")[item.split_axis] if len(shape) == 2 else "same"
-    leaf = replace(item.leaf, shape=tuple(shape), family="linear", axes=axes)
-    return [
-        replace(
-            item,
-            part=part,
-            owner=f"{item.owner}|{part}",
-            raw=_instead(item.raw, part),
-            tokens=_instead(item.tokens, part),
-            leaf=leaf,
-            split_axis=-1,
-        )
-        for part in PARTS
-    ]
-
-
-def _instead(tokens: Sequence[str], part: str) -> tuple[str, ...]:
-    return tuple(part if token == "qkv" else token for token in tokens)
 
 
 def count_anew(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from portalign.mapping._complaints import Problems, complain
-from portalign.mapping._items import PARTS, Item, is_harmless
+from portalign.mapping._items import Item, is_harmless
+from portalign.mapping._repacking import repacked
 from portalign.mapping.axes import Decision
-from portalign.mapping.layouts import AS_IS, Concat, Layout, Split
+from portalign.mapping.layouts import AS_IS
 from portalign.mapping.weights import AuditLine, Carry, Fate, WeightPlan
 from portalign.records import ParameterInfo, Structure
 
@@ -34,8 +35,9 @@ def plan_of(
     Raises:
         MappingError: `problems` has any, or matches disagree on what fills a candidate tensor.
     """
-    carries = [_carry(group) for group in _grouped(matches)]
-    kept, conflicts = _one_source_each(carries)
+    groups = list(_grouped(matches))
+    kept, conflicts = _one_source_each([_carry(group) for group in groups])
+    conflicts += [_mixed(group) for group in groups if len({m.decision.layout for m in group}) > 1]
     still_open = [match for match in matches if match.decision.is_open]
     complain(
         replace(
@@ -58,45 +60,69 @@ def plan_of(
 
 
 def _grouped(matches: Sequence[Match]) -> Iterator[list[Match]]:
-    """Matches that make one carry: one alone, or the three parts of a packed tensor."""
-    packed: dict[tuple[str, str], list[Match]] = defaultdict(list)
+    """Matches that make one carry: one alone, or all parts of tensors that pack each other's."""
+    groups: dict[str, list[Match]] = {}
     for match in matches:
-        ours, theirs = match.reference, match.candidate
-        if ours.part or theirs.part:
-            key = (ours.name if ours.part else "", theirs.name if theirs.part else "")
-            packed[key].append(match)
-        else:
+        if not (match.reference.part or match.candidate.part):
             yield [match]
-    for group in packed.values():
-        if len(group) == len(PARTS):  # else its other parts are reported as open
-            yield sorted(group, key=lambda m: PARTS.index(m.reference.part or m.candidate.part))
+            continue
+        names = f"reference {match.reference.name}", f"candidate {match.candidate.name}"
+        joined = [match]
+        for group in {id(groups[name]): groups[name] for name in names if name in groups}.values():
+            joined += group
+        for each in joined:
+            for item, role in ((each.reference, "reference"), (each.candidate, "candidate")):
+                groups[f"{role} {item.name}"] = joined
+    for group in {id(group): group for group in groups.values()}.values():
+        if _is_whole(group):  # else its other parts are reported as open
+            yield _in_order(group)
+
+
+def _is_whole(group: Sequence[Match]) -> bool:
+    """Whether every packed tensor of a group has all of its parts in it."""
+    held: dict[tuple[int, str], set[str]] = defaultdict(set)
+    wanted: dict[tuple[int, str], set[str]] = {}
+    for match in group:
+        for side, item in enumerate((match.reference, match.candidate)):
+            if item.packing is not None:
+                held[side, item.name].add(item.part)
+                wanted[side, item.name] = set(item.packing.parts)
+    return held == wanted
+
+
+def _in_order(group: Sequence[Match]) -> list[Match]:
+    """In the order in which the reference packs them, else in the candidate's."""
+    sides = [[match.reference for match in group], [match.candidate for match in group]]
+    packed = next(items for items in sides if any(item.packing for item in items))
+    at = {id(match): _place(item) for match, item in zip(group, packed, strict=True)}
+    return sorted(group, key=lambda match: at[id(match)])
+
+
+def _place(item: Item) -> tuple[str, int]:
+    return item.name, item.packing.parts.index(item.part) if item.packing else 0
 
 
 def _carry(group: Sequence[Match]) -> Carry:
     first = group[0]
-    ours, theirs = first.reference, first.candidate
     inner = first.decision.layout or AS_IS
     why = f"{first.why}; {inner}: {first.decision.reason}"
-    if len(group) > 1 and ours.part and theirs.part:
-        why = f"{first.why}; packed on both sides, {inner}: {first.decision.reason}"
-    elif len(group) > 1 and ours.part:
-        inner = Layout((Split(_axis(ours), len(PARTS)), *inner.moves))
-        why = f"{why}; the reference packs q, k and v in this order"
-    elif len(group) > 1:
-        inner = Layout((*inner.moves, Concat(_axis(theirs), len(PARTS))))
-        why = f"{why}; the candidate packs q, k and v in this order"
+    layout, outputs = inner, None
+    if first.reference.part or first.candidate.part:
+        sides = [match.reference for match in group], [match.candidate for match in group]
+        found = repacked(*sides, inner)
+        layout, outputs, why = found.layout, found.outputs, f"{why}; {found.told}"
     return Carry(
-        reference=tuple(dict.fromkeys(match.reference.root for match in group)),
-        candidate=tuple(dict.fromkeys(match.candidate.root for match in group)),
-        layout=inner,
+        reference=_names([match.reference for match in group]),
+        candidate=_names([match.candidate for match in group]),
+        layout=layout,
         why=why,
         is_copied=all(m.reference.is_persistent and m.candidate.is_persistent for m in group),
+        outputs=outputs,
     )
 
 
-def _axis(part: Item) -> int:
-    """Axis along which a part was cut from its packed tensor."""
-    return part.leaf.axes.index("o") if len(part.leaf.shape) == 2 else 0
+def _names(items: Sequence[Item]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item.root for item in items))
 
 
 def _one_source_each(carries: Sequence[Carry]) -> tuple[list[Carry], list[str]]:
@@ -115,6 +141,11 @@ def _one_source_each(carries: Sequence[Carry]) -> tuple[list[Carry], list[str]]:
         if not others:
             kept.update(dict.fromkeys(carry.candidate, carry))
     return list(dict.fromkeys(kept.values())), conflicts
+
+
+def _mixed(group: Sequence[Match]) -> str:
+    lying = ", ".join(f"{m.reference} -> {m.candidate} {m.decision.layout}" for m in group)
+    return f"parts of one tensor lie differently: {lying}"
 
 
 def _loaded(

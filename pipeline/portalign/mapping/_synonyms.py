@@ -59,6 +59,8 @@ _SEGMENTS: dict[str, tuple[str, ...]] = {
         "k": "k key k_proj key_proj k_lin wk to_k k_linear",
         "v": "v value v_proj value_proj v_lin wv to_v v_linear",
         "qkv": "qkv qkv_proj wqkv c_attn to_qkv query_key_value",
+        "kv": "kv kv_proj wkv to_kv kv_linear",
+        "gate_up": "gate_up gate_up_proj gate_up_fused_proj",
         "attn_out": "out_proj o_proj out_lin",
         "ffn_in": "c_fc",
         "gate": "gate_proj",
@@ -98,7 +100,7 @@ _STANDARD = re.compile(
 _EXCLUSIVE: tuple[frozenset[str], ...] = tuple(
     _set(group)
     for group in (
-        "q k v qkv attn_out ffn_in ffn_out head pooler embed shortcut",
+        "q k v qkv kv attn_out ffn_in ffn_out head pooler embed shortcut",
         "gate up down",
         "word position segment",
         "encoder decoder",
@@ -167,6 +169,16 @@ def _by_siblings(segments: Sequence[str], at: int, known: frozenset[str]) -> str
     if beside("encoder_attn_layer_norm"):
         return "norm3"
     return "norm2" if any(part.isdigit() for part in segments[:at]) else "norm"
+
+
+def token_of(word: str) -> str:
+    """The canonical token of one word, the word itself if there is none or several.
+
+    >>> token_of("query")
+    'q'
+    """
+    found = _tokens(word.lower())
+    return found[0] if len(found) == 1 else word
 
 
 def _tokens(segment: str) -> list[str]:

@@ -49,46 +49,103 @@ class Reshape:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Split:
-    """Cut one array into `n_parts` equal views along `axis`."""
+class Permute:
+    """Put the axes of every array in another order: axis i of the new one is axis `axes[i]`."""
 
-    axis: int
-    n_parts: int
+    axes: tuple[int, ...]
 
     def apply(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
-        """The parts of the only array, in order."""
-        (array,) = arrays
-        return tuple(np.split(array, self.n_parts, axis=self.axis))
+        """Views of all arrays."""
+        return tuple(array.transpose(self.axes) for array in arrays)
 
-    def inverse(self) -> Concat:
+    def inverse(self) -> Permute:
         """The move that undoes this one."""
-        return Concat(self.axis, self.n_parts)
+        return Permute(tuple(self.axes.index(axis) for axis in range(len(self.axes))))
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Concat:
-    """Join `n_parts` arrays along `axis` into a new one."""
+class Packed:
+    """What one tensor holds along an axis: pieces by number, in this order.
+
+    Attributes:
+        pieces: one alone, or several after each other.
+        n_groups: how often they follow each other, a share of each at a time; 1 for whole pieces.
+            Query, key and value packed head by head have as many groups as heads.
+    """
+
+    pieces: tuple[int, ...]
+    n_groups: int = 1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Repack:
+    """Cut arrays into pieces along one axis and join the pieces anew.
+
+    Attributes:
+        axis: from the front, or negative from the back.
+        sizes: length of every piece along it.
+        before: what each array holds.
+        after: what each new array is to hold.
+    """
 
     axis: int
-    n_parts: int
+    sizes: tuple[int, ...]
+    before: tuple[Packed, ...]
+    after: tuple[Packed, ...]
 
     def apply(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
-        """One array; the inputs are copied."""
-        if len(arrays) != self.n_parts:
+        """The new arrays: views where one array is cut into whole pieces, else copies.
+
+        Raises:
+            MappingError: too few arrays, or of another length along the axis.
+        """
+        lengths = [array.shape[self.axis] for array in arrays]
+        wanted = [sum(self.sizes[piece] for piece in packed.pieces) for packed in self.before]
+        if lengths != wanted:
             raise MappingError(
-                f"{len(arrays)} arrays where {self.n_parts} are packed into one tensor",
-                why="the packed tensor would have the wrong shape",
-                do="give all of the packed parts, in the order of the plan",
+                f"arrays of length {lengths} along axis {self.axis} where {wanted} are packed",
+                why="the pieces would have the wrong shape",
+                do="give all of the packed tensors, in the order of the plan",
             )
-        return (np.concatenate(list(arrays), axis=self.axis),)
+        pieces: dict[int, Array] = {}
+        for array, packed in zip(arrays, self.before, strict=True):
+            pieces.update(zip(packed.pieces, self._cut(array, packed), strict=True))
+        return tuple(self._join([pieces[p] for p in each.pieces], each) for each in self.after)
 
-    def inverse(self) -> Split:
+    def inverse(self) -> Repack:
         """The move that undoes this one."""
-        return Split(self.axis, self.n_parts)
+        return Repack(self.axis, self.sizes, self.after, self.before)
+
+    def _cut(self, array: Array, packed: Packed) -> list[Array]:
+        if len(packed.pieces) == 1:
+            return [array]
+        axis, n_groups = self.axis % array.ndim, packed.n_groups
+        shares = [self.sizes[piece] // n_groups for piece in packed.pieces]
+        grouped = _grouped(array, axis, n_groups)
+        cut = np.split(grouped, np.cumsum(shares)[:-1], axis=axis + 1)
+        return [_flat(part, axis) for part in cut]
+
+    def _join(self, pieces: Sequence[Array], packed: Packed) -> Array:
+        if len(pieces) == 1:
+            return pieces[0]
+        axis = self.axis % pieces[0].ndim
+        grouped = [_grouped(piece, axis, packed.n_groups) for piece in pieces]
+        return _flat(np.concatenate(grouped, axis=axis + 1), axis)
 
 
-Move = Transpose | Reshape | Split | Concat
+def _grouped(array: Array, axis: int, n_groups: int) -> Array:
+    """The array with an axis cut in two: groups, and what is in each."""
+    return array.reshape(*array.shape[:axis], n_groups, -1, *array.shape[axis + 1 :])
+
+
+def _flat(array: Array, axis: int) -> Array:
+    """The array with two axes made one again."""
+    return array.reshape(*array.shape[:axis], -1, *array.shape[axis + 2 :])
+
+
+Move = Transpose | Reshape | Permute | Repack
 
 
 @final
@@ -140,5 +197,12 @@ def _word(move: Move) -> str:
         return "transposed"
     if isinstance(move, Reshape):
         return f"reshaped to {list(move.after)}"
-    verb = "split into" if isinstance(move, Split) else "joined from"
-    return f"{verb} {move.n_parts} along axis {move.axis}"
+    if isinstance(move, Permute):
+        return f"axes in the order {list(move.axes)}"
+    n_groups = max(packed.n_groups for packed in (*move.before, *move.after))
+    by = f" in {n_groups} groups" if n_groups > 1 else ""
+    if len(move.before) == 1:
+        return f"split into {len(move.after)} along axis {move.axis}{by}"
+    if len(move.after) == 1:
+        return f"joined from {len(move.before)} along axis {move.axis}{by}"
+    return f"packed anew along axis {move.axis}{by}"

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import final
 
 from portalign.mapping._complaints import Problems
-from portalign.mapping._items import Item, count_anew, items_of, parts_of
-from portalign.mapping._orders import check_layouts, renamed
+from portalign.mapping._items import Item, count_anew, items_of
+from portalign.mapping._orders import layouts_said, renamed
+from portalign.mapping._packing import cut_packed
 from portalign.mapping._plan import Match, plan_of
 from portalign.mapping._stems import match_structure, rivals
 from portalign.mapping._synonyms import contradict, is_standard_role
 from portalign.mapping.axes import Decision, decide
+from portalign.mapping.said import Said
 from portalign.mapping.weights import AuditLine, Carry, Fate, WeightPlan
 from portalign.records import Structure
 
@@ -36,21 +38,24 @@ def match_state(
 
     Args:
         rename: pairs of regex and replacement; a reference name that the regex matches fully is the
-            candidate's tensor of the replaced name. The first that matches counts.
-        layout: reference or candidate name -> "as_is" or "transposed", where types can't tell.
+            candidate's tensor of the replaced name. The first that matches counts. "name:part" is
+            a part of a tensor that `layout` says is packed.
+        layout: name, or regex of whole names, of either side -> what `said` understands, where
+            types and names can't tell.
 
     Raises:
         MappingError: something has no place, several places, the wrong shape, or an open layout;
             the message lists all of it.
     """
-    orders = check_layouts(reference, candidate, layout or {})
+    said = layouts_said(reference, candidate, layout or {})
     left, right = count_anew(items_of(reference), items_of(candidate))
-    search = _Search(orders=orders, same_framework=reference.framework == candidate.framework)
+    search = _Search(said=said, same_framework=reference.framework == candidate.framework)
     search.open(left, right)
-    for name, target in renamed(reference, candidate, rename).items():
+    search.cut_packed(only_said=True)
+    for name, target in renamed(search.left, search.right, rename).items():
         search.accept(search.left[name], search.right[target], "the port file renames it")
     _by_names(search)
-    search.cut_packed()
+    search.cut_packed(only_said=False)
     _by_names(search)
     _by_owner(search)
     while found := match_structure(search.open_left(), search.open_right(), fits=search.fits):
@@ -65,7 +70,7 @@ def match_state(
 class _Search:
     """The state of one search: what is still open on either side, what was matched and why."""
 
-    orders: Mapping[str, str]
+    said: tuple[Mapping[str, Said], Mapping[str, Said]]
     same_framework: bool
     left: dict[str, Item] = field(default_factory=dict)
     right: dict[str, Item] = field(default_factory=dict)
@@ -74,19 +79,21 @@ class _Search:
 
     def open(self, left: Iterable[Item], right: Iterable[Item]) -> None:
         """Set what is to be matched."""
-        self.left = {str(item): item for item in left}
-        self.right = {str(item): item for item in right}
+        self.left = {item.key: item for item in left}
+        self.right = {item.key: item for item in right}
 
-    def cut_packed(self) -> None:
+    def cut_packed(self, *, only_said: bool) -> None:
         """Replace packed tensors that are still open by their parts."""
+        left, right = list(self.left.values()), list(self.right.values())
         self.open(
-            [part for item in self.left.values() for part in parts_of(item)],
-            [part for item in self.right.values() for part in parts_of(item)],
+            cut_packed(left, right, self.said[0], only_said=only_said),
+            cut_packed(right, left, self.said[1], only_said=only_said),
         )
 
     def decision(self, ours: Item, theirs: Item) -> Decision:
         """The layout between two items."""
-        forced = self.orders.get(ours.name) or self.orders.get(theirs.name)
+        said = self.said[0].get(ours.name), self.said[1].get(theirs.name)
+        forced = next((each.order for each in said if each and each.order), None)
         same = self.same_framework
         return decide(ours.leaf, theirs.leaf, same_framework=same, forced=forced)
 
@@ -103,7 +110,7 @@ class _Search:
                 return
             self.misfits.append(f"{ours} -> {theirs}: {decision.reason}")
         self.matches.append(Match(ours, theirs, decision, why))
-        del self.left[str(ours)], self.right[str(theirs)]
+        del self.left[ours.key], self.right[theirs.key]
 
     def open_left(self) -> list[Item]:
         """Unmatched reference items whose tensor isn't matched under another name either."""

@@ -38,6 +38,9 @@ class Carry:
         why: the rule that matched them, and what it rests on.
         is_copied: False where each side computes the values itself (a non-persistent buffer):
             writing them would hide a wrong computation, so they are only compared.
+        outputs: where some of them pack others, from the outputs of the modules that hold the
+            reference's to those of the candidate's; None where none is packed, or layers are
+            stacked.
     """
 
     reference: tuple[str, ...]
@@ -45,6 +48,7 @@ class Carry:
     layout: Layout
     why: str
     is_copied: bool = True
+    outputs: Layout | None = None
 
 
 @final
