@@ -88,6 +88,7 @@ def test_a_request_holds_what_one_side_needs(folder: Path) -> None:
     )
     assert (asked.framework, asked.other_framework, asked.device) == ("paddle", "torch", "cuda:0")
     assert asked.weights == {
+        "carry": True,
         "rename": [["^bert\\.", "model."]],
         "layout": {"fc.weight": "transposed"},
     }

@@ -286,3 +286,25 @@ def test_a_packed_tensor_with_one_part_missing_is_an_error() -> None:
             tensors(("attn.qkv.weight", (24, 8))),
             tensors(*((f"attn.{n}_proj.weight", BLOCK) for n in "qk")),
         )
+
+
+def test_weights_that_are_not_carried_are_compared_and_a_missing_counterpart_is_listed() -> None:
+    ours = tensors(("fc.weight", BLOCK), ("norm.weight", (8,)))
+    theirs = tensors(("fc.weight", BLOCK), ("folded.weight", (3,)))
+
+    plan = match_state(ours, theirs, is_carried=False)
+
+    assert pairs_of(plan) == {"fc.weight": "fc.weight"}
+    assert not any(entry.is_copied for entry in plan.entries)
+    assert plan.harmless() == {"norm.weight", "folded.weight"}
+    with pytest.raises(MappingError, match="no place in the candidate"):
+        match_state(ours, theirs)
+
+
+def test_a_misfit_of_weights_that_are_not_carried_is_listed_and_not_compared() -> None:
+    plan = match_state(
+        tensors(("fc.weight", (8, 4))), tensors(("fc.weight", (8, 5))), is_carried=False
+    )
+
+    assert plan.entries == ()
+    assert [line.fate for line in plan.audit] == [Fate.UNUSED, Fate.UNUSED]

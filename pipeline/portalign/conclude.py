@@ -187,7 +187,13 @@ def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
         return WeightPlan(())
     left, right = (s for s in structures if isinstance(s, Structure))
     weights = port.weights.model_dump(mode="json")
-    return match_state(left, right, rename=weights["rename"], layout=weights["layout"])
+    return match_state(
+        left,
+        right,
+        rename=weights["rename"],
+        layout=weights["layout"],
+        is_carried=weights["carry"],
+    )
 
 
 def _comparisons(pairing: Pairing) -> Iterator[Comparison]:

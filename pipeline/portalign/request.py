@@ -45,7 +45,7 @@ class CaptureRequest:
         labels: batch fields that are kept for loss and metrics and not passed to the model.
         outputs: names the model's outputs must have; empty: whatever it returns.
         weights: ``{"rename": [[regex, replacement]...], "layout": {parameter name:
-            "as_is"|"transposed"}}``.
+            "as_is"|"transposed"}, "carry": bool}``; without "carry" they are carried.
         record_iterations: iterations at which full gradients and parameters are kept; empty:
             `stages.training` decides by size.
         precisions: captures to make, native first.

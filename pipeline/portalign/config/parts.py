@@ -83,8 +83,13 @@ class Side(Part):
 
 @final
 class Weights(Part):
-    """Help for the weight mapping where it can't decide by itself."""
+    """Whose weights the candidate runs with, and help for the mapping where it can't decide."""
 
+    carry: bool = Field(
+        True,
+        description="Give the candidate the reference's weights; false: each side brings its own, "
+        "and what can be matched is compared.",
+    )
     rename: Annotated[tuple[Rename, ...], AsTuple] = Field(
         (), description="[regex, replacement] pairs that turn reference names into candidate names."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from portalign.mapping._complaints import Problems
@@ -22,7 +22,7 @@ from portalign.mapping._synonyms import contradict, is_standard_role
 from portalign.mapping.axes import Decision, decide
 from portalign.mapping.said import Said
 from portalign.mapping.weights import AuditLine, Carry, Fate, WeightPlan
-from portalign.records import Structure
+from portalign.records import Role, Structure
 
 __all__ = ["AuditLine", "Carry", "Fate", "WeightPlan", "match_state"]
 
@@ -33,6 +33,7 @@ def match_state(
     *,
     rename: Sequence[Sequence[str]] = (),
     layout: Mapping[str, str] | None = None,
+    is_carried: bool = True,
 ) -> WeightPlan:
     """Map every parameter and buffer of the reference to the candidate's.
 
@@ -42,6 +43,8 @@ def match_state(
             a part of a tensor that `layout` says is packed.
         layout: name, or regex of whole names, of either side -> what `said` understands, where
             types and names can't tell.
+        is_carried: False where each side brings its own weights: nothing is copied, and what has no
+            certain counterpart is left out of the plan instead of being an error.
 
     Raises:
         MappingError: something has no place, several places, the wrong shape, or an open layout;
@@ -62,7 +65,32 @@ def match_state(
         for ours, theirs, why in found:
             search.accept(ours, theirs, why)
         _by_owner(search)
+    if not is_carried:
+        return _only_compared(reference, candidate, search)
     return plan_of(reference, candidate, search.matches, _problems(search))
+
+
+def _only_compared(reference: Structure, candidate: Structure, search: _Search) -> WeightPlan:
+    """The plan of what can be compared, with a line for each tensor that has no counterpart."""
+    certain = [match for match in search.matches if match.decision.layout is not None]
+    doubtful = [match for match in search.matches if match.decision.layout is None]
+    plan = plan_of(reference, candidate, certain, Problems((), {}, (), ()))
+    sides = (
+        (Role.REFERENCE, [*search.open_left(), *(match.reference for match in doubtful)]),
+        (Role.CANDIDATE, [*search.open_right(), *(match.candidate for match in doubtful)]),
+    )
+    alone = [
+        AuditLine(
+            Fate.UNUSED,
+            (item.name,) if role is Role.REFERENCE else (),
+            (item.name,) if role is Role.CANDIDATE else (),
+            f"{role.value} {item.name}: no certain counterpart; each side brings its own weights",
+        )
+        for role, items in sides
+        for item in items
+    ]
+    entries = tuple(replace(entry, is_copied=False) for entry in plan.entries)
+    return WeightPlan(entries, (*plan.audit, *alone))
 
 
 @final

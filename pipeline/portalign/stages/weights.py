@@ -67,6 +67,7 @@ def load_carried(
         structure,
         rename=help_given.get("rename", []),
         layout=help_given.get("layout", {}),
+        is_carried=help_given.get("carry", True),
     )
     by_name = {record.key.name: record.array for record in reference.records}
     first = {entry.name: entry.tied_to or entry.name for entry in theirs.state}
