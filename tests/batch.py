@@ -20,7 +20,7 @@ from rich.console import Console
 
 import portalign
 from portalign.conclude import conclude
-from portalign.config import load_port
+from portalign.config import Port, load_port
 from portalign.records import Role, Step
 from portalign.report.document import step_document
 from portalign.report.text import render
@@ -38,7 +38,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One step of one port: `overrides` are texts as for ``--set``."""
+    """One step of one port, planted or shipped: `overrides` are texts as for ``--set``."""
 
     step: Step
     overrides: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ def run_all(cases: Mapping[str, Case], folder: Path) -> dict[str, Result]:
     for name, case in cases.items():
         place = folder / name.replace(" ", "_")
         place.mkdir(parents=True)
-        port = load_port(PLANTED / case.port / "port.yaml", case.overrides)
+        port = _port(case)
         for role in Role:
             request = replace(port.request(role, case.step, place), threads=1)
             order = place / f"{role.value}.request.json"
@@ -83,7 +83,7 @@ def run_all(cases: Mapping[str, Case], folder: Path) -> dict[str, Result]:
 
 
 def _result(case: Case, place: Path) -> Result:
-    port = load_port(PLANTED / case.port / "port.yaml", case.overrides)
+    port = _port(case)
     report = conclude(port, case.step, place).report
     printed = io.StringIO()
     render(step_document(report), Console(file=printed, width=150))
@@ -115,3 +115,8 @@ def _capture(orders: Mapping[Role, list[str]], folder: Path) -> None:
             process.wait()
     for role, process in running.items():
         assert process.returncode == 0, logs[role].read_text(encoding="utf-8", errors="replace")
+
+
+def _port(case: Case) -> Port:
+    planted = PLANTED / case.port / "port.yaml"
+    return load_port(planted if planted.is_file() else case.port, case.overrides)

@@ -1,0 +1,89 @@
+"""The reference of the CTRL port: transformers' `CTRLLMHeadModel`, weights made here.
+
+Nothing is downloaded. `weights: random` is the library's own initialisation, as published;
+`trained_like` scales it until the residual stream looks like a trained model's: a few channels that
+grow from layer to layer to hundreds of times the others, over which every norm has to divide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from transformers import CTRLConfig, CTRLLMHeadModel
+
+from portalign.ports.ctrl.shapes import Shape, shape_of
+
+SEED = 2019
+OUTLIER_EVERY = 160  # channels: 8 of 1280
+OUTLIER_GROWTH = 6.0  # what each layer adds to an outlier channel, in units of the width's noise
+TRAINED_GAIN = 2.5  # of every projection that writes into the residual stream
+WEIGHTS = ("random", "trained_like")
+
+
+class Ctrl(nn.Module):
+    """The language model, returning what the published comparison looked at."""
+
+    def __init__(self, model: CTRLLMHeadModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        labels: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+    ) -> dict[str, object]:
+        """Loss [], logits [batch, time, vocab] and hidden states, [batch, time, width] each."""
+        out = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            labels=labels,
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        return {"loss": out.loss, "logits": out.logits, "hidden_states": out.hidden_states}
+
+
+def build(settings: Mapping[str, object]) -> nn.Module:
+    """Build the model, in eval mode, on the CPU, in float32.
+
+    Args:
+        settings: `size`, `vocab` (see `shapes`); `weights`, "random" or "trained_like"; `table`:
+            with "copied" the position table counts as a weight, so that the candidate gets it.
+
+    Raises:
+        ValueError: there is no such size, vocabulary or kind of weights.
+    """
+    shape, weights = shape_of(settings), str(settings.get("weights", "random"))
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights is {weights!r}; this port has {', '.join(WEIGHTS)}")
+    torch.manual_seed(SEED)
+    config = CTRLConfig(
+        vocab_size=shape.vocab_size,
+        n_positions=shape.n_positions,
+        n_embd=shape.width,
+        dff=shape.inner_width,
+        n_layer=shape.n_layers,
+        n_head=shape.n_heads,
+        layer_norm_epsilon=shape.epsilon,
+        attn_implementation="eager",
+    )
+    model = CTRLLMHeadModel(config).eval()
+    if weights == "trained_like":
+        _make_trained_like(model, shape)
+    if settings.get("table", "own") == "copied":
+        model.transformer._non_persistent_buffers_set.discard("pos_encoding")
+    return Ctrl(model)
+
+
+@torch.no_grad()
+def _make_trained_like(model: CTRLLMHeadModel, shape: Shape) -> None:
+    """Let a few residual channels grow along the depth, as they do in trained models."""
+    outliers = torch.arange(7 % shape.width, shape.width, min(OUTLIER_EVERY, shape.width // 4))
+    for layer in model.transformer.h:
+        for writer in (layer.multi_head_attention.dense, layer.ffn[2]):
+            writer.weight.mul_(TRAINED_GAIN)
+        layer.ffn[2].bias[outliers] += OUTLIER_GROWTH
+        layer.ffn[2].weight[outliers] *= OUTLIER_GROWTH

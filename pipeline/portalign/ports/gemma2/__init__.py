@@ -1,0 +1,1 @@
+"""The port `gemma2`: transformers' Gemma-2 against one written for Paddle, with published bugs."""
