@@ -26,6 +26,14 @@ TWINS = 1e-12
 BF16 = ("paddle", "torch")
 
 
+# Faults right at kernels with float32 constants: where they begin.
+FLOOR_FAULTS = {
+    "corners": ("resize out.0",),
+    "slope": ("gate out.0",),
+    "gradient": ("backward of pool",),
+}
+
+
 def _low(mistake: str, *more: str, dtype: str = "float32") -> Case:
     settings = (f"settings.mistake={mistake}", f"settings.dtype={dtype}")
     return Case(Step.FORWARD, (*settings, *more), port="../low")
@@ -39,6 +47,10 @@ CASES = {
     },
     "bert forward segments": Case(Step.FORWARD, ("twin=segments",), port=f"{SHIPPED}/bert"),
     "bert metric segments": Case(Step.METRIC, ("twin=segments",), port=f"{SHIPPED}/bert"),
+    **{
+        f"floors {mistake}": Case(Step.BACKWARD, (f"settings.mistake={mistake}",), port="../floors")
+        for mistake in ("none", *FLOOR_FAULTS)
+    },
     "gelu": Case(Step.BACKWARD, ("settings.mistake=tanh_gelu", *AS_SHIPPED)),
     "bf16 torch": _low("rewrite", dtype="bfloat16"),
     "bf16 paddle": _low("none", PADDLE, dtype="bfloat16"),
@@ -116,6 +128,26 @@ def test_the_constant_that_was_rounded_alike_is_named(
     notes = results[f"{port} backward"].report.notes
 
     assert any(f"{layer}.eps" in note and "rounded through float32" in note for note in notes)
+
+
+def test_kernels_with_float32_constants_are_named_and_cause_no_false_alarm(
+    results: dict[str, Result],
+) -> None:
+    report = results["floors none"].report
+
+    assert report.outcome is Outcome.PASS, results["floors none"].text
+    assert max(c.twin.rel_frobenius for c in report.comparisons if c.twin) <= TWINS
+    for kernel in ("pool2d", "bilinear_interp", "hardsigmoid", "selu"):
+        assert any(note.startswith(f"paddle's {kernel} ") for note in report.notes)
+    assert any(note.startswith("torch's hardsigmoid ") for note in report.notes)
+
+
+@pytest.mark.parametrize("mistake", FLOOR_FAULTS)
+def test_a_fault_at_such_a_kernel_is_found_there(results: dict[str, Result], mistake: str) -> None:
+    result = results[f"floors {mistake}"]
+
+    assert result.exit_code == 1
+    assert result.begins_at == FLOOR_FAULTS[mistake], result.text
 
 
 def test_a_tanh_gelu_fails_backward_though_ten_losses_agree(results: dict[str, Result]) -> None:

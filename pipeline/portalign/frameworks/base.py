@@ -248,8 +248,9 @@ class Framework(ABC):
         Gives the notes of `lift`."""
 
     @abstractmethod
-    def lifted(self) -> AbstractContextManager[None]:
-        """While open, factories and casts that name a lower float dtype give float64."""
+    def lifted(self) -> AbstractContextManager[list[str]]:
+        """While open, factories and casts that name a lower float dtype give float64, and so do
+        kernels with float32 constants. Gives a list of notes on those, which grows as they run."""
 
     @abstractmethod
     def loss(

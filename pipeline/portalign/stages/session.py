@@ -165,22 +165,26 @@ def at_precision(session: Session, model: Model, precision: Precision) -> Iterat
     if precision is Precision.NATIVE:
         yield
         return
-    framework, other = session.framework, session.request.other_framework
-    if session.twin == "segments":
-        with framework.segments(model, other_framework=other) as notes, framework.lifted():
-            session.lifted += notes
-            try:
-                yield
-            except CaptureError as err:
-                raise CaptureError(
-                    f"in the float64 twin: {err.found}",
-                    why="lifted by segments, a parameter that no module holds by name stays native",
-                    do="--set twin=on where memory allows, or --set twin=off",
-                ) from err
-        return
-    session.lifted += framework.lift(model, other_framework=other)
-    with framework.lifted():
+    with _twin_of(session, model) as notes, session.framework.lifted() as found:
         yield
+    session.lifted += (*notes, *found)
+
+
+@contextmanager
+def _twin_of(session: Session, model: Model) -> Iterator[tuple[str, ...]]:
+    framework, other = session.framework, session.request.other_framework
+    if session.twin != "segments":
+        yield framework.lift(model, other_framework=other)
+        return
+    try:
+        with framework.segments(model, other_framework=other) as notes:
+            yield notes
+    except CaptureError as err:
+        raise CaptureError(
+            f"in the float64 twin: {err.found}",
+            why="lifted by segments, a parameter that no module holds by name stays native",
+            do="--set twin=on where memory allows, or --set twin=off",
+        ) from err
 
 
 def _build(request: CaptureRequest) -> object:

@@ -117,7 +117,7 @@ class PaddlePaddle(Framework):
     ) -> AbstractContextManager[tuple[str, ...]]:
         return lifting.segments(model)
 
-    def lifted(self) -> AbstractContextManager[None]:
+    def lifted(self) -> AbstractContextManager[list[str]]:
         return lifting.lifted()
 
     def loss(

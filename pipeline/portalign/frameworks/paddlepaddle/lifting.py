@@ -14,6 +14,7 @@ from typing import Any
 
 import paddle
 
+from portalign.frameworks.paddlepaddle.kernels import exact_kernels
 from portalign.frameworks.paddlepaddle.modules import is_statistic
 from portalign.frameworks.segments import lifted_as_read
 
@@ -81,8 +82,12 @@ def _double(tensor: paddle.Tensor) -> paddle.Tensor:
 
 
 @contextmanager
-def lifted() -> Iterator[None]:
-    """While open, default dtype is float64 and every named lower float dtype means float64."""
+def lifted() -> Iterator[list[str]]:
+    """While open, default dtype is float64 and every named lower float dtype means float64.
+
+    Kernels that have float32 constants of their own get float64 ones. Yields a list of notes that
+    grows while they run.
+    """
     default = paddle.get_default_dtype()
     paddle.set_default_dtype("float64")
     undo: list[tuple[Any, str, Any]] = []
@@ -91,13 +96,15 @@ def lifted() -> Iterator[None]:
         (paddle.Tensor, _TENSOR),
         (paddle.nn.functional, _FUNCTIONAL),
     ]
+    notes: list[str] = []
     try:
         for owner, names in places:
             for name in names:
                 _replace(owner, name, _raising, undo)
         for name in _TENSOR_CASTS:
             _replace(paddle.Tensor, name, _to_float64, undo)
-        yield
+        with exact_kernels(notes):
+            yield notes
     finally:
         for owner, name, original in reversed(undo):
             setattr(owner, name, original)

@@ -126,7 +126,7 @@ class PyTorch(Framework):
     ) -> AbstractContextManager[tuple[str, ...]]:
         return lifting.segments(model, round_scalars=other_framework == "paddle")
 
-    def lifted(self) -> AbstractContextManager[None]:
+    def lifted(self) -> AbstractContextManager[list[str]]:
         return lifting.lifted()
 
     def loss(

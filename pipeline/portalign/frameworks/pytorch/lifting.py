@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from portalign.frameworks.pytorch.kernels import exact
 from portalign.frameworks.segments import lifted_as_read
 
 _LOW = frozenset({torch.float32, torch.float16, torch.bfloat16})
@@ -73,18 +74,26 @@ def _round_constants(model: torch.nn.Module) -> tuple[str, ...]:
 
 
 @contextmanager
-def lifted() -> Iterator[None]:
-    """While open, default dtype is float64 and every named lower float dtype means float64."""
+def lifted() -> Iterator[list[str]]:
+    """While open, default dtype is float64 and every named lower float dtype means float64.
+
+    Kernels that have float32 constants of their own get float64 ones. Yields a list of notes that
+    grows while they run.
+    """
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with _LiftCasts():
-            yield
+        with _LiftCasts() as mode:
+            yield mode.notes
     finally:
         torch.set_default_dtype(default)
 
 
 class _LiftCasts(TorchFunctionMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -94,10 +103,10 @@ class _LiftCasts(TorchFunctionMode):
     ) -> Any:
         if func in _CASTS:
             return torch.Tensor.double(args[0])
-        return func(
-            *(_raise(value) for value in args),
-            **{name: _raise(value) for name, value in (kwargs or {}).items()},
-        )
+        args = tuple(_raise(value) for value in args)
+        kwargs = {name: _raise(value) for name, value in (kwargs or {}).items()}
+        found = exact(func, args, kwargs, self.notes)
+        return func(*args, **kwargs) if found is None else found
 
 
 def _raise(value: Any) -> Any:
