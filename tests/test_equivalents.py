@@ -12,14 +12,17 @@ pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("paddle", reason="paddle is not installed")
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
+from equivalents import metric
 from equivalents.lr_scheduler import BASE, N_ITERATIONS, curves
 from equivalents.measured import Measured
 from equivalents.table import AREAS, DOCUMENT, document, documented, measure, rows
 from portalign.config.entries import Entry
-from portalign.equivalents import schedulers
+from portalign.equivalents import metrics, schedulers
 from portalign.equivalents.arguments import TABLES, resolve
 from portalign.equivalents.rows import Area, Row
 from portalign.equivalents.schedules import curve, has_formula
+from portalign.equivalents.scores import score
+from portalign.frameworks.pytorch import metrics as torch_metrics
 from portalign.records import Role
 
 pytestmark = pytest.mark.framework
@@ -29,6 +32,10 @@ FORMULAS = [
     pytest.param(row, id=row.title)
     for row in schedulers.ROWS
     if has_formula(str(row.entry["name"]))
+]
+
+SCORES = [
+    pytest.param(row, id=row.title) for row in metrics.ROWS if not row.entry.get("as_is", False)
 ]
 
 
@@ -61,6 +68,18 @@ def test_the_formula_of_a_schedule_is_what_both_frameworks_compute(row: Row) -> 
 
     for formula, found in zip(formulas, curves(row), strict=True):
         np.testing.assert_allclose(found, formula, rtol=1e-11, atol=1e-14 * BASE)
+
+
+@pytest.mark.parametrize("row", SCORES)
+def test_the_numpy_metric_is_what_the_reference_computes(row: Row) -> None:
+    spec = Entry.model_validate(row.entry).spec(Role.REFERENCE, "torch")
+    arguments = resolve(Area.METRIC, spec)
+    batches = metric.scored(row, arguments)[-3:]
+
+    expected = torch_metrics.metric(spec)(batches)
+
+    # Sums of a few hundred exact counts or losses in double.
+    np.testing.assert_allclose(score(spec.name, arguments, batches), expected, rtol=1e-13)
 
 
 def test_a_row_that_claims_too_much_or_differs_otherwise_does_not_hold() -> None:

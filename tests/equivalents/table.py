@@ -13,10 +13,10 @@ import yaml
 with warnings.catch_warnings():
     # paddle 3.3.1 warns on import where ccache is missing.
     warnings.filterwarnings("ignore", message=".*ccache", category=UserWarning)
-    from equivalents import lr_scheduler, optimizer
+    from equivalents import lr_scheduler, metric, optimizer
 
 from equivalents.measured import Measured
-from portalign.equivalents import optimizers, schedulers
+from portalign.equivalents import metrics, optimizers, schedulers
 from portalign.equivalents.rows import Area, Row
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "equivalents.md"
@@ -24,6 +24,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "equivalents.md"
 AREAS: Mapping[Area, tuple[Sequence[Row], Callable[[Row], Measured]]] = {
     Area.LR_SCHEDULER: (schedulers.ROWS, lr_scheduler.measure),
     Area.OPTIMIZER: (optimizers.ROWS, optimizer.measure),
+    Area.METRIC: (metrics.ROWS, metric.measure),
 }
 HEAD = """\
 # What stands for what
@@ -48,6 +49,14 @@ INTRODUCTIONS = {
         "warmup of 5, in the float64 twins. What Paddle keeps in float32 is rounded on the torch\n"
         "twin, so what is left is what the two compute differently. portalign's defaults are\n"
         "torch's, and it passes every one of them to Paddle. LBFGS can't be named in a port file.",
+    ),
+    Area.METRIC: (
+        "## Metrics: `metrics:`",
+        "The value after each of 40 batches, the last one short, on scores with many equal ones,\n"
+        "a class that never occurs and, where the entry names `ignore_index`, labels to be\n"
+        "ignored. Samples of all batches count alike on both sides. With `as_is: true` each\n"
+        "framework's own call is made as its users make it; portalign's entries without it settle\n"
+        "what that leaves open. `axis` is the axis of the classes (-1; 1 for `miou`).",
     ),
 }
 _MEASURED = re.compile(r"\| (?:agrees|\*\*differs\*\*): (bit for bit|[0-9.]+(?:e[-+][0-9]+)?)")

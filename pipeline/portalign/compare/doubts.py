@@ -86,8 +86,8 @@ def _metric(
     n_classes = _predicted_classes(pairs)
     for pair in pairs:
         key = pair.reference.key
-        if key.kind is Kind.METRIC and key.slot == "own":
-            value = float(pair.reference.array)
+        if key.kind is Kind.METRIC and key.slot == "own" and pair.reference.array.size == 1:
+            value = float(pair.reference.array.item())
             yield vacuity.saturated_metric(key.path, value, n_classes)
     yield vacuity.boundless_tolerance("metric", _values(pairs, Kind.METRIC), _mean(port))
 

@@ -20,7 +20,7 @@ Model = Any  # torch.nn.Module or paddle.nn.Layer
 Tensor = Any  # torch.Tensor or paddle.Tensor
 Batch = Mapping[str, Array]
 ScoredBatches = Sequence[tuple[Array, Array]]  # [(scores [n, classes] float, labels [n] int), ...]
-MetricFunction = Callable[[ScoredBatches], float]
+MetricFunction = Callable[[ScoredBatches], float | Array]
 
 
 class Replacements(Protocol):

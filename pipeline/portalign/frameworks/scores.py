@@ -1,20 +1,25 @@
 """The scored batches a metric gets, checked once for both frameworks.
 
 What a metric may rely on afterwards: at least one sample, ``[n, classes]`` float scores and ``[n]``
-int64 labels within the classes. Edge cases that both frameworks must answer alike are decided here.
+int64 labels within the classes, those to be ignored left out. Edge cases that both frameworks must
+answer alike are decided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from portalign.equivalents.scores import score
 from portalign.errors import CaptureError
 from portalign.frameworks.base import MetricFunction, ScoredBatches
 from portalign.functions import call_function
 from portalign.records import Array
+from portalign.request import Json
+
+TEXT_METRICS = ("bleu", "exact_match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,10 @@ class CheckedBatches:
 
 
 def checked_metric(
-    compute: Callable[[CheckedBatches], float], *, n_classes: int | None = None
+    compute: Callable[[CheckedBatches], float | Array],
+    arguments: Mapping[str, Json],
+    *,
+    n_classes: int | None = None,
 ) -> MetricFunction:
     """Wrap a metric so that it gets checked batches.
 
@@ -39,11 +47,12 @@ def checked_metric(
 
     Args:
         compute: the metric.
+        arguments: of the metric: `axis` of the classes, `ignore_index`.
         n_classes: number of classes it needs; None: two or more.
     """
 
-    def metric(batches: ScoredBatches) -> float:
-        checked = check_scores(batches)
+    def metric(batches: ScoredBatches) -> float | Array:
+        checked = check_scores(batches, arguments["axis"], arguments["ignore_index"])
         if n_classes is not None and checked.n_classes != n_classes:
             raise CaptureError(
                 f"the scores have {checked.n_classes} classes, this metric needs {n_classes}",
@@ -53,6 +62,25 @@ def checked_metric(
         if any(bool(np.isnan(scores).any()) for scores, _ in checked.batches):
             return float("nan")
         return compute(checked)
+
+    return metric
+
+
+def text_metric(name: str, arguments: Mapping[str, Json]) -> MetricFunction:
+    """A metric of whole sequences, which neither framework's own library has: counted in numpy, by
+    the same code on both sides. Batches are checked as for `checked_metric`.
+    """
+
+    def metric(batches: ScoredBatches) -> float:
+        checked = check_scores(batches, arguments["axis"], arguments["ignore_index"])
+        if any(np.asarray(labels).ndim < 2 for _, labels in batches):
+            raise _refusal(
+                f"labels {list(np.asarray(batches[0][1]).shape)}, not [n, tokens]",
+                f"choose another metric: {name} is of sequences",
+            )
+        if any(bool(np.isnan(scores).any()) for scores, _ in checked.batches):
+            return float("nan")
+        return float(score(name, arguments, batches))
 
     return metric
 
@@ -78,17 +106,20 @@ def user_metric(reference: str) -> MetricFunction:
     return metric
 
 
-def check_scores(batches: ScoredBatches) -> CheckedBatches:
+def check_scores(
+    batches: ScoredBatches, axis: int = -1, ignore_index: int | None = None
+) -> CheckedBatches:
     """Bring scored batches to one form.
 
-    Leading dimensions are flattened, labels may end in a dimension of 1, float16 and bfloat16
-    scores become float32. Empty batches are dropped.
+    Dimensions other than the classes' are flattened, labels may end in a dimension of 1, float16
+    and bfloat16 scores become float32. Samples labelled `ignore_index` and empty batches are
+    dropped.
 
     Raises:
         CaptureError: no sample at all, less than two classes, shapes or class counts that don't
             agree, labels that aren't integers or not within the classes.
     """
-    pairs = tuple(_pair(scores, labels) for scores, labels in batches)
+    pairs = tuple(_pair(scores, labels, axis, ignore_index) for scores, labels in batches)
     counts = {scores.shape[1] for scores, _ in pairs}
     full = tuple(pair for pair in pairs if pair[1].size)
     if not full:
@@ -115,32 +146,38 @@ def check_top_k(k: int, n_classes: int) -> None:
         )
 
 
-def _pair(scores: Array, labels: Array) -> tuple[Array, Array]:
+def _pair(scores: Array, labels: Array, axis: int, ignore_index: int | None) -> tuple[Array, Array]:
     scores, labels = np.asarray(scores), np.asarray(labels)
+    given = list(scores.shape)
+    if scores.ndim > 1 and -scores.ndim <= axis < scores.ndim:
+        scores = np.moveaxis(scores, axis, -1)
     if labels.ndim == scores.ndim and labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     if scores.ndim < 2 or labels.shape != scores.shape[:-1]:
         raise _refusal(
-            f"scores {list(scores.shape)} with labels {list(labels.shape)}, not [n, classes], [n]",
-            "name the field with one label per score row, or write your own metric function",
+            f"scores {given} with labels {list(labels.shape)}, not [n, classes], [n]",
+            "name the field with one label per score row, or the `axis:` of the classes, or write "
+            "your own metric function",
         )
     n_classes = scores.shape[-1]
     if n_classes < 2:
         raise _refusal(
-            f"scores {list(scores.shape)} with a single column",
+            f"scores {given} with a single column",
             "return a score per class ([n, 2] if binary), or write your own metric function",
         )
     if labels.dtype.kind not in "iub":
         raise _refusal(f"labels of dtype {labels.dtype}", "yield integer labels from `batches`")
     flat = labels.reshape(-1).astype(np.int64)
-    outside = flat[(flat < 0) | (flat >= n_classes)]
+    kept = np.full(flat.shape, True) if ignore_index is None else flat != ignore_index
+    outside = flat[kept & ((flat < 0) | (flat >= n_classes))]
     if outside.size:
         raise _refusal(
             f"{outside.size} labels outside the {n_classes} classes, the first is {outside[0]}",
-            "leave ignored positions out with your own metric function, or correct the labels",
+            f"give the metric `ignore_index: {outside[0]}` if they are to be ignored, or correct "
+            "the labels",
         )
     wide = scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float32)
-    return wide.reshape(-1, n_classes), flat
+    return wide.reshape(-1, n_classes)[kept], flat[kept]
 
 
 def _refusal(found: str, do: str) -> CaptureError:

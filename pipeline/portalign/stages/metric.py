@@ -1,17 +1,18 @@
 """Step 2 on one side: its own data pipeline, its predictions, and its metrics on several sets.
 
 Each metric is computed on this side's own predictions ("own"), on the reference's ("shared"), and
-on crafted
-ones that separate implementations: ties, a class that never occurs, a short last batch. The first
-predictions have float64 twins.
+on crafted ones that separate implementations. The first predictions have float64 twins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from portalign.equivalents.arguments import resolve
+from portalign.equivalents.crafted import Scored, crafted_cases
+from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError, PortalignError
 from portalign.frameworks.base import Batch, Model
 from portalign.functions import describe
@@ -27,7 +28,6 @@ from portalign.stages.session import Session, at_precision, open_model, restore
 # to that. Two, so that a lucky one doesn't decide.
 N_TWINS = 2
 LENGTH_KEY = TensorKey(Kind.INPUT, "length")
-Scored = list[tuple[Array, Array]]
 
 
 def run(session: Session) -> None:
@@ -47,36 +47,18 @@ def run(session: Session) -> None:
             _predict_lifted(session, model, first)
     shared = _share(session, own)
     with session.timed("metrics"):
-        cases = {"own": own, "shared": shared, **crafted_cases(own[0][0])}
         for spec in request.metrics:
-            _score(session, spec, cases)
+            crafted = _crafted(spec, own[0][0].shape)
+            _score(session, spec, {"own": own, "shared": shared, **crafted})
 
 
-def crafted_cases(scores: Array) -> dict[str, Scored]:
-    """Predictions on which two metric implementations part, for as many classes as `scores` [n,
-    classes] has.
-
-    Empty for scores that aren't one row of class scores per example.
-    """
-    if scores.ndim != 2 or scores.shape[1] < 2:
-        return {}
-    n_classes = scores.shape[1]
-    random = np.random.default_rng(0)
-    logits = random.normal(size=(40, n_classes)).astype(np.float32)
-    labels = random.integers(0, n_classes, size=40)
-    ties = np.round(logits)  # coarse scores: equal maxima in many rows
-    return {
-        "ties": _split(ties, labels, 8),
-        "absent_class": _split(logits, labels % max(n_classes - 1, 1), 8),
-        "short_last_batch": _split(logits[:37], labels[:37], 8),
-    }
-
-
-def _split(scores: Array, labels: Array, size: int) -> Scored:
-    return [
-        (scores[start : start + size], labels[start : start + size].astype(np.int64))
-        for start in range(0, len(scores), size)
-    ]
+def _crafted(spec: Spec, shape: tuple[int, ...]) -> Mapping[str, Scored]:
+    """The cases for one metric; of a porter's own function only those of plain rows of scores."""
+    if spec.function:
+        return crafted_cases(shape) if len(shape) == 2 else {}
+    arguments = resolve(Area.METRIC, spec)
+    axis, ignore_index = arguments["axis"], arguments["ignore_index"]
+    return crafted_cases(shape, axis=axis, ignore_index=ignore_index)
 
 
 def _predict(session: Session, model: Model) -> tuple[Scored, list[Batch]]:
@@ -145,7 +127,7 @@ def _score(session: Session, spec: Spec, cases: dict[str, Scored]) -> None:
     for case, scored in cases.items():
         key = TensorKey(Kind.METRIC, name, case)
         try:
-            value = float(function(scored))
+            value = np.asarray(function(scored), dtype=np.float64)
         except PortalignError as err:
             session.recorder.writer.skip(key, f"{err.found}; {err.do}")
             continue
@@ -155,4 +137,4 @@ def _score(session: Session, spec: Spec, cases: dict[str, Scored]) -> None:
                 why=f"the {session.request.role.value}'s metric has no value to compare",
                 do="mend the metric; the full traceback is in this side's log",
             ) from err
-        session.recorder.array(key, np.asarray(value, dtype=np.float64))
+        session.recorder.array(key, value)

@@ -55,8 +55,8 @@ def resolve(area: Area, spec: Spec) -> dict[str, Json]:
     Raises:
         CaptureError: unknown name or argument, a missing or impossible value.
 
-    >>> resolve(Area.METRIC, Spec("accuracy"))
-    {'k': 1}
+    >>> resolve(Area.METRIC, Spec("exact_match"))
+    {'ignore_index': -100, 'axis': -1}
     """
     known = _FUNCTION[area] if spec.function else _row(area, spec.name)
     name = spec.function or spec.name
