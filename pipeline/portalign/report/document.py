@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from portalign.findings import Blame, Finding, Part
 from portalign.report.aggregate import RunReport
 from portalign.report.explained import told
+from portalign.report.plain import plain
 from portalign.results import (
     Comparison,
     Measurement,
@@ -93,19 +94,19 @@ def step_document(report: StepReport) -> Document:
     """Say what one step found."""
     ranked = worst_first(report.comparisons)
     return Document(
-        title=_plain(f"{report.port} {report.step.value}"),
+        title=plain(f"{report.port} {report.step.value}"),
         outcome=report.outcome,
         word=WORDS[report.outcome],
-        headline=_plain(report.headline),
+        headline=plain(report.headline),
         reason=_reason(report, ranked),
         table=_pairs(ranked) if ranked else None,
         reservations=_few(f"{item.rule}: {item.text}" for item in report.reservations),
         remarks=(
             *_unpaired(report.unpaired),
             *_few(report.notes),
-            *([f"files: {', '.join(map(_plain, report.files))}"] if report.files else []),
+            *([f"files: {', '.join(map(plain, report.files))}"] if report.files else []),
         ),
-        next_command=_plain(report.next_command),
+        next_command=plain(report.next_command),
         causes=_causes(report.findings),
         blames=_blames(report.blames),
     )
@@ -117,20 +118,20 @@ def run_document(run: RunReport) -> Document:
     rows = tuple(
         Row(
             step.outcome,
-            (step.step.value, step.state.value, _plain(step.reason), _plain(step.created) or "-"),
+            (step.step.value, step.state.value, plain(step.reason), plain(step.created) or "-"),
         )
         for step in run.steps
     )
     return Document(
-        title=_plain(run.port),
+        title=plain(run.port),
         outcome=run.outcome,
         word=WORDS[run.outcome],
-        headline=_plain(run.headline),
+        headline=plain(run.headline),
         reason="",
         table=Table(columns, rows),
         reservations=(),
         remarks=_few(run.notes),
-        next_command=_plain(run.next_command),
+        next_command=plain(run.next_command),
     )
 
 
@@ -146,11 +147,11 @@ def comparison_document(
     n_passed = sum(item.outcome is Outcome.PASS for item in comparisons)
     worst = ranked[0] if ranked and ranked[0].outcome is not Outcome.PASS else None
     return Document(
-        title=_plain(title),
+        title=plain(title),
         outcome=outcome,
         word=WORDS[outcome],
         headline=f"{n_passed} of {len(comparisons)} arrays agree, {len(unpaired)} on one side only",
-        reason=_plain(f"{worst.label}: {worst.reason}") if worst else "",
+        reason=plain(f"{worst.label}: {worst.reason}") if worst else "",
         table=_pairs(ranked) if ranked else None,
         reservations=_few(f"{item.rule}: {item.text}" for item in reservations),
         remarks=_unpaired(unpaired),
@@ -171,9 +172,9 @@ def closing_lines(report: StepReport) -> tuple[str, ...]:
     if report.reservations:
         first, n_more = report.reservations[0], len(report.reservations) - 1
         more = f" (and {n_more} more, see report.json)" if n_more else ""
-        lines.append(f"reservation: {_plain(f'{first.rule}: {first.text}')}{more}")
+        lines.append(f"reservation: {plain(f'{first.rule}: {first.text}')}{more}")
     lines.append(_counts(report))
-    lines.append(f"{WORDS[report.outcome]}: {_plain(report.headline)}")
+    lines.append(f"{WORDS[report.outcome]}: {plain(report.headline)}")
     return tuple(lines)
 
 
@@ -192,7 +193,7 @@ def _reason(report: StepReport, ranked: tuple[Comparison, ...]) -> str:
     not_passed = [item for item in ranked if item.outcome is not Outcome.PASS]
     first = [item for item in not_passed if item.label == report.divergence.first]
     chosen = (first or not_passed)[:1]
-    return "".join(_plain(f"{item.label}: {item.reason}") for item in chosen)
+    return "".join(plain(f"{item.label}: {item.reason}") for item in chosen)
 
 
 def _blames(blames: Iterable[Blame]) -> tuple[str, ...]:
@@ -201,7 +202,7 @@ def _blames(blames: Iterable[Blame]) -> tuple[str, ...]:
     for each in blames:
         by_part.setdefault(each.part, []).append(each)
     return tuple(
-        _plain(first.text) + (f" (so in {len(later)} later iterations)" if later else "")
+        plain(first.text) + (f" (so in {len(later)} later iterations)" if later else "")
         for first, *later in by_part.values()
     )
 
@@ -232,7 +233,7 @@ def _pairs(ranked: tuple[Comparison, ...]) -> Table:
 
 def _cells(item: Comparison) -> tuple[str, ...]:
     return (
-        _plain(item.label),
+        plain(item.label),
         item.verdict.value,
         item.basis.value,
         f"{item.native.rel_frobenius:.1e}",
@@ -281,20 +282,10 @@ def _causes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
 
 def indented(line: str) -> str:
     """A line without control characters that keeps its indent."""
-    return " " * (len(line) - len(line.lstrip(" "))) + _plain(line)
+    return " " * (len(line) - len(line.lstrip(" "))) + plain(line)
 
 
 def _few(lines: Iterable[str]) -> tuple[str, ...]:
-    plain = [_plain(line) for line in lines]
-    n_more = len(plain) - MAX_REMARKS
-    return (*plain[:MAX_REMARKS], *([f"and {n_more} more in report.json"] if n_more > 0 else []))
-
-
-def _plain(text: str) -> str:
-    """The text in one line, control characters shown instead of obeyed.
-
-    >>> _plain("fc\\x1b[31m 1")
-    'fc\\\\x1b[31m 1'
-    """
-    joined = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
+    shown = [plain(line) for line in lines]
+    n_more = len(shown) - MAX_REMARKS
+    return (*shown[:MAX_REMARKS], *([f"and {n_more} more in report.json"] if n_more > 0 else []))
