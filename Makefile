@@ -6,13 +6,14 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check faults bench fmt schema equivalents
+.PHONY: help setup browser run test check faults bench fmt schema equivalents
 
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ok
 PIP := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.txt
 PYTHONS := python3.11 python3.12 python3.13 python3.10 python3
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 PORT ?= bert
 
 # A virtual environment can't be moved or copied: the stamp holds the folder it was made for.
@@ -55,8 +56,23 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup ## all five steps on PORT (default bert)
 	@$(PY) -m portalign run --port "$(PORT)" $(ARGS)
 
-test: setup ## every test
+test: setup browser ## every test
 	@$(PY) -m pytest $(ARGS)
+
+# Some tests open reports in a headless browser: CHROMIUM, or whichever of these is found.
+browser: ## see that there is a Chromium for the tests; installs one with apt where that is possible
+	@found() { for name in $(if $(CHROMIUM),"$(CHROMIUM)",$(BROWSERS)); do command -v "$$name" && return; done; false; }
+	if found > /dev/null; then exit 0; fi
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+	  echo 'installing chromium with apt, once'
+	  apt-get update -qq
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null
+	fi
+	if ! found > /dev/null; then
+	  echo 'make browser: found no browser among: $(or $(CHROMIUM),$(BROWSERS))' >&2
+	  echo '  what to do: install Chromium (Debian: apt install chromium), or make test CHROMIUM=/path/to/it' >&2
+	  exit 2
+	fi
 
 check: setup ## format, lint, types, layering, and the tests that need no framework
 	@$(VENV)/bin/ruff format --check .

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 _FRAMEWORKS = {"torch", "paddle", "transformers", "reprod_log"}
+_LEFT_OUT = ("browser", "end_to_end", "framework", "slow")  # marks; `make check` has no browser
 _CAPTURES = ("portalign.frameworks.pytorch", "portalign.frameworks.paddlepaddle")
 
 
@@ -17,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--framework-free",
         action="store_true",
-        help="leave out test files that import a framework or run whole steps",
+        help="leave out test files that import a framework, run whole steps or open a browser",
     )
 
 
@@ -26,7 +27,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not config.getoption("--framework-free") or collection_path.suffix != ".py":
         return None
     text = collection_path.read_text(encoding="utf-8")
-    left_out = any(f"pytest.mark.{mark}" in text for mark in ("end_to_end", "slow", "framework"))
+    left_out = any(f"pytest.mark.{mark}" in text for mark in _LEFT_OUT)
     return True if left_out or _imports_framework(collection_path) else None
 
 

@@ -23,7 +23,7 @@ LAYERS = {
     "capture": {"capture", "frameworks", "functions", "stages"},
     "analysis": {"compare", "diagnose", "report"},
     "runner": {"captured", "conclude", "processes", "runner"},
-    "cli": {"__main__", "cli", "terminal"},
+    "cli": {"__main__", "cli", "commands", "publishing", "terminal"},
     "ports": {"ports"},
 }
 MAY_IMPORT = {

@@ -59,7 +59,7 @@ def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(tmp_path: Pa
 
     assert wheel.name == f"portalign-{portalign.__version__}-py3-none-any.whl"
     assert "portalign/py.typed" in names
-    data = {".yaml", ".txt", ".tsv"}
+    data = {".css", ".j2", ".js", ".tsv", ".txt", ".yaml"}
     shipped = [path for path in SOURCE.glob("portalign/**/*") if path.suffix in {".py", *data}]
     assert {str(path.relative_to(SOURCE)) for path in shipped} <= set(names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"portalign"}
@@ -111,7 +111,7 @@ def make(clone: Path, target: str = "setup", **more: str) -> tuple[int, list[str
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "ARGS"))}
     done = subprocess.run(
         ["make", "-C", str(clone), target, f"PYTHON={clone.parent / 'fake python'}"],
-        env={**env, "CALLS": str(calls), "FAIL": "", **more},
+        env={**env, "CALLS": str(calls), "FAIL": "", "CHROMIUM": "true", **more},
         cwd="/",
         check=False,
         capture_output=True,
@@ -197,6 +197,26 @@ def test_a_target_sets_up_and_fails_with_what_it_runs(clone: Path, target: str, 
     assert len(calls) == 5
     assert calls[-1].strip() == call
     assert code == 2
+
+
+def test_without_a_browser_the_tests_say_what_to_do(clone: Path) -> None:
+    """As a user who may install nothing: `id` says so."""
+    tools = clone.parent / "tools"
+    tools.mkdir()
+    (tools / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tools / "id").chmod(0o755)
+
+    done = subprocess.run(
+        ["make", "-C", str(clone), "browser", "CHROMIUM=no-such-browser"],
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2
+    assert "found no browser among: no-such-browser" in done.stderr
+    assert "what to do: install Chromium" in done.stderr
 
 
 def test_ci_runs_what_a_contributor_runs(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ PREREQUISITES: dict[Step, tuple[Step, ...]] = {
 }
 SUMMARY_NAME = "summary.json"
 FAILED_SUFFIX = ".failed"  # of the folder a run that crashed leaves beside the earlier complete one
-_COMMANDS = {
+COMMANDS = {
     step: f"python steps/step{number}_{step.value}.py" for number, step in enumerate(Step, start=1)
 }
 
@@ -87,6 +87,21 @@ class RunReport:
     next_command: str
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the steps of a port left on disk.
+
+    Attributes:
+        folder: name of the port's logs folder.
+        reports: every report that can be read.
+        broken: why a step's report can't, or how its last run ended.
+    """
+
+    folder: str
+    reports: dict[Step, StepReport]
+    broken: dict[Step, str]
+
+
 def _always_fresh(_report: StepReport) -> str:
     return ""
 
@@ -109,6 +124,11 @@ def gather(
     A report that can't be read, or whose step crashed when it was run last, makes its step an ERROR
     and leaves the others as they are; a folder without any report is INCONCLUSIVE.
     """
+    return summarise(read_recorded(port_folder), port_option=port_option, staleness=staleness)
+
+
+def read_recorded(port_folder: Path) -> Recorded:
+    """Read what every step left under ``logs/<port>/``."""
     reports: dict[Step, StepReport] = {}
     broken: dict[Step, str] = {}
     for step in Step:
@@ -119,11 +139,22 @@ def gather(
             broken[step] = err.found
         if (port_folder / f"{step.value}{FAILED_SUFFIX}").is_dir():
             broken[step] = f"its last run crashed and left {step.value}{FAILED_SUFFIX}"
+    return Recorded(port_folder.name, reports, broken)
+
+
+def summarise(
+    recorded: Recorded,
+    *,
+    port_option: str = "",
+    staleness: Callable[[StepReport], str] = _always_fresh,
+) -> RunReport:
+    """Conclude from what was read; arguments as in `gather`."""
+    reports = recorded.reports
     found = {step: staleness(report) for step, report in reports.items()}
     stale = {step: reason for step, reason in found.items() if reason}
-    steps = tuple(_summary(step, reports, broken, stale) for step in Step)
+    steps = tuple(_summary(step, reports, recorded.broken, stale) for step in Step)
     outcome = _conclude(steps)
-    names = sorted({report.port for report in reports.values()}) or [port_folder.name]
+    names = sorted({report.port for report in reports.values()}) or [recorded.folder]
     return RunReport(
         schema=SCHEMA,
         port=names[0],
@@ -152,7 +183,7 @@ def _read(port_folder: Path, step: Step) -> StepReport:
         raise ReportError(
             f"{path} is the report of step {report.step.value}",
             why="a step can't stand in for another",
-            do=f"run {_COMMANDS[step]} again",
+            do=f"run {COMMANDS[step]} again",
         )
     return report
 
@@ -173,12 +204,12 @@ def _summary(
     if step in broken:
         state, reason = StepState.ERROR, broken[step]
     elif step in stale:
-        state, reason = StepState.STALE, f"{stale[step]}; run {_COMMANDS[step]} again"
+        state, reason = StepState.STALE, f"{stale[step]}; run {COMMANDS[step]} again"
     elif failed:
         before = f" (its own outcome was {own.value})" if own else ""
         state, reason = StepState.BLOCKED, f"{' and '.join(failed)} failed first{before}"
     elif report is None:
-        state, reason = StepState.MISSING, f"didn't run; {_COMMANDS[step]}"
+        state, reason = StepState.MISSING, f"didn't run; {COMMANDS[step]}"
     else:
         state, reason = StepState(report.outcome.value), report.headline
     verdicts = Counter(item.verdict.value for item in report.comparisons) if report else {}
@@ -233,5 +264,5 @@ def _next(steps: tuple[StepSummary, ...], port: str) -> str:
     ):
         for step in steps:
             if step.state is state:
-                return f"{_COMMANDS[step.step]} --port {port}"
+                return f"{COMMANDS[step.step]} --port {port}"
     return ""

@@ -7,12 +7,11 @@ it and is `report_schema` written down. What the fields mean stands in `results`
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from portalign.errors import ReportError
 from portalign.report.codec import Json, decode, encode, schema
+from portalign.report.files import write_text
 from portalign.results import StepReport
 
 SCHEMA = 2
@@ -76,31 +75,15 @@ def write_json(value: object, path: Path) -> Path:
         ReportError: the disk refuses (the earlier file then stays as it was), or the value holds
             something that isn't data.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         text = json.dumps(encode(value), indent=1, allow_nan=False, ensure_ascii=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Names may hold what UTF-8 can't (a file name's lone surrogates): show it, don't crash.
-        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except TypeError as err:
         raise ReportError(
             f"{path.name} can't be written: {err}",
             why="a report holds text and numbers only",
             do="give settings and reports plain values (numbers, text, lists, mappings)",
         ) from err
-    except OSError as err:
-        with suppress(OSError):  # the folder itself may be what is wrong
-            part.unlink()
-        raise ReportError(
-            f"{path} can't be written: {err.strerror or err}",
-            why="the result would be lost; an earlier report is left as it was",
-            do="make room or choose another folder with --logs",
-        ) from err
-    return path
+    return write_text(text + "\n", path)
 
 
 def _check_schema(data: Json, path: Path) -> None:
