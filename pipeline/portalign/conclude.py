@@ -7,7 +7,7 @@ A folder that was captured elsewhere, or weeks ago, is concluded the same way as
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,16 +16,12 @@ import numpy as np
 
 from portalign.compare.begins import begins
 from portalign.compare.behind import left_behind, without_twin
-from portalign.compare.curves import compare_curve
+from portalign.compare.captures import compare_all
 from portalign.compare.doubts import doubts
-from portalign.compare.draws import as_draw
-from portalign.compare.drift import asymmetry, kernel_tolerance
 from portalign.compare.harmless import forgive, harmless_inputs
 from portalign.compare.iterations import iterations, with_faults
-from portalign.compare.pairs import as_data, compare, overall
-from portalign.compare.scales import Scales
+from portalign.compare.pairs import overall
 from portalign.compare.scores import (
-    allowance,
     is_crafted,
     is_undefined,
     left_out,
@@ -45,7 +41,6 @@ from portalign.store import read_trace
 from portalign.store.layout import GRAFT, ITERATIONS, WEIGHTS
 
 _NEEDED = (Kind.OUTPUT, Kind.PREDICTION, Kind.METRIC, Kind.LOSS)
-_CURVES = (Kind.LR, Kind.METRIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     pairing = pair(reference, candidate, plan, outputs=port.outputs)
     undefined = tuple(filter(is_undefined, pairing.pairs))
     pairing = replace(pairing, pairs=tuple(p for p in pairing.pairs if not is_undefined(p)))
-    comparisons = settle_near_ties(tuple(_comparisons(pairing)))
+    comparisons = settle_near_ties(tuple(compare_all(pairing)))
     harmless = harmless_inputs(pairing.pairs, comparisons)
     comparisons = forgive(pairing.pairs, comparisons, harmless)
     divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)
@@ -194,43 +189,6 @@ def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
         layout=weights["layout"],
         is_carried=weights["carry"],
     )
-
-
-def _comparisons(pairing: Pairing) -> Iterator[Comparison]:
-    scales = Scales(pairing.pairs)
-    judged: list[Comparison] = []
-    for order, each in enumerate(pairing.pairs):
-        key = each.reference.key
-        if key.kind in _CURVES:
-            yield compare_curve(
-                each.reference.array,
-                each.candidate.array,
-                key=key,
-                label=each.label,
-                how_paired=each.how,
-                order=order,
-            )
-            continue
-        twin = pairing.twin(each)
-        found = compare(
-            each.reference.array,
-            each.candidate_values(),
-            key=key,
-            candidate_key=each.candidate.key,
-            label=each.label,
-            how_paired=each.how,
-            twins=(twin.reference.array, twin.candidate_values()) if twin else None,
-            tolerance=kernel_tolerance(key) or (None if twin else allowance(each, judged)),
-            scale=scales.of(each),
-            asymmetry=asymmetry(each),
-            module_type=each.reference.module_type,
-            order=order,
-        )
-        if key.kind is Kind.PREDICTION:
-            judged.append(found)
-        if key.kind is Kind.DRAW:
-            found = as_draw(found, each.reference.array, each.candidate.array)
-        yield as_data(found) if key.kind is Kind.INPUT else found
 
 
 def _infos(reference: Trace, candidate: Trace) -> tuple[SideInfo, ...]:
