@@ -18,6 +18,7 @@ from portalign.compare.begins import begins
 from portalign.compare.behind import left_behind, without_twin
 from portalign.compare.captures import compare_all
 from portalign.compare.doubts import doubts
+from portalign.compare.growth import growth
 from portalign.compare.harmless import forgive, harmless_inputs
 from portalign.compare.iterations import iterations, with_faults
 from portalign.compare.pairs import overall
@@ -76,11 +77,11 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     pairing = pair(reference, candidate, plan, outputs=port.outputs)
     undefined = tuple(filter(is_undefined, pairing.pairs))
     pairing = replace(pairing, pairs=tuple(p for p in pairing.pairs if not is_undefined(p)))
-    comparisons = settle_near_ties(tuple(compare_all(pairing)))
+    chain = iterations(folder / ITERATIONS, reference, plan)
+    comparisons = settle_near_ties(tuple(compare_all(pairing, n_faithful=chain.n_faithful)))
     harmless = harmless_inputs(pairing.pairs, comparisons)
     comparisons = forgive(pairing.pairs, comparisons, harmless)
     divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)
-    chain = iterations(folder / ITERATIONS, reference, plan)
     grafted = chain.failing(len(comparisons))
     divergence = with_faults(divergence, chain.faults, (*comparisons, *grafted))
     diagnosis = diagnose(
@@ -91,9 +92,8 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     reservations = doubts(
         port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate)
     )
-    comparisons = (*comparisons, *grafted)
     unpaired = (*pairing.unpaired, *_unrecorded(pairing, (reference, candidate)))
-    outcome = overall(comparisons, unpaired, reservations)
+    outcome = overall((*comparisons, *grafted), unpaired, reservations)
     sides = _infos(reference, candidate)
     report = StepReport(
         schema=SCHEMA,
@@ -101,7 +101,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         step=step,
         outcome=outcome,
         headline="",
-        comparisons=comparisons,
+        comparisons=(*comparisons, *grafted),
         unpaired=unpaired,
         reservations=reservations,
         divergence=divergence,
@@ -123,6 +123,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         next_command=next_command if outcome is Outcome.PASS else "",
         findings=diagnosis.findings,
         blames=chain.blames,
+        growth=growth(comparisons),
     )
     report = replace(report, headline=_headline(report))
     probe = port.lr_scheduler.args.get("probe", ()) if port.lr_scheduler else ()

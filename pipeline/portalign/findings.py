@@ -108,3 +108,27 @@ class Blame:
     iteration: int
     label: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How the two free-running trainings part. Relative differences, one for each iteration.
+
+    Attributes:
+        what: "weights" (all of them as one, before each of `iterations`) or "loss".
+        native, float64: of the two sides, as they run and between their twins.
+        rounding: of the side that is farther from its own twin: what rounding alone does.
+        native_factor, float64_factor, rounding_factor: by which each grows with every iteration,
+            fitted on the logarithm; NaN with fewer than three differences that aren't zero.
+        is_rounding: at the last iteration the sides are no farther apart than rounding explains.
+    """
+
+    what: str
+    iterations: tuple[int, ...]
+    native: tuple[float, ...]
+    float64: tuple[float, ...]
+    rounding: tuple[float, ...]
+    native_factor: float
+    float64_factor: float
+    rounding_factor: float
+    is_rounding: bool

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from portalign.findings import Blame, Finding, Origin
+from portalign.findings import Blame, Finding, Growth, Origin
 from portalign.records import Precision, SideInfo, Step, TensorKey
 
 
@@ -219,6 +219,7 @@ class StepReport:
         files: what this step wrote, relative to the port's logs folder.
         findings: why it differs, as far as rules can tell.
         blames: links of training iterations at fault, the first of each iteration first.
+        growth: how the two trainings part; None for a step that doesn't train.
         fingerprint: of the port when this was captured, for this step; "" if that isn't known.
     """
 
@@ -244,3 +245,4 @@ class StepReport:
     fingerprint: str = ""
     findings: tuple[Finding, ...] = ()
     blames: tuple[Blame, ...] = ()
+    growth: Growth | None = None

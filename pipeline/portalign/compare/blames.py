@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from portalign.compare.chain import Link
-from portalign.findings import Blame
+from portalign.findings import Blame, Part
 from portalign.results import Comparison
 
 
@@ -23,7 +23,8 @@ def blames(faults: Sequence[Link]) -> tuple[Blame, ...]:
     for (iteration, part), group in groupby(faults, key=lambda one: (one.iteration, one.part)):
         first, *others = group
         more = f", and {len(others)} more" if others else ""
-        text = f"iteration {iteration}: the {part.value} is at fault: {_what(first)}{more}"
+        verb = "are" if part in (Part.DATA, Part.BUFFERS) else "is"
+        text = f"iteration {iteration}: the {part.value} {verb} at fault: {_what(first)}{more}"
         found.append(Blame(part, iteration, first.label, text))
     return tuple(found)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from portalign.compare.curves import compare_curve
 from portalign.compare.draws import as_draw
-from portalign.compare.drift import asymmetry, kernel_tolerance
+from portalign.compare.drift import asymmetry, comes_of_faithful, kernel_tolerance
 from portalign.compare.pairs import as_data, compare
 from portalign.compare.scales import Scales
 from portalign.compare.scores import allowance
@@ -17,8 +17,13 @@ from portalign.results import Comparison
 _CURVES = (Kind.LR, Kind.METRIC)
 
 
-def compare_all(pairing: Pairing) -> Iterator[Comparison]:
-    """Judge every native pair, in the pairing's order, with its twin where it has one."""
+def compare_all(pairing: Pairing, *, n_faithful: int = 0) -> Iterator[Comparison]:
+    """Judge every native pair, in the pairing's order, with its twin where it has one.
+
+    Args:
+        n_faithful: the first so many training iterations are known to do the same on the same
+            state; what comes out of them may have drifted.
+    """
     scales = Scales(pairing.pairs)
     judged: list[Comparison] = []
     for order, each in enumerate(pairing.pairs):
@@ -45,6 +50,7 @@ def compare_all(pairing: Pairing) -> Iterator[Comparison]:
             tolerance=kernel_tolerance(key) or (None if twin else allowance(each, judged)),
             scale=scales.of(each),
             asymmetry=asymmetry(each),
+            may_drift=comes_of_faithful(key, n_faithful),
             module_type=each.reference.module_type,
             order=order,
         )

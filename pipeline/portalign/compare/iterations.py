@@ -38,6 +38,13 @@ class Iterations:
     blames: tuple[Blame, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def n_faithful(self) -> int:
+        """How many iterations from the first on were gone through, and no link was wrong."""
+        gone = {one.iteration for one in self.links}
+        wrong = {one.iteration for one in self.links if one.is_wrong}
+        return next(k for k in range(len(gone) + 1) if k not in gone or k in wrong)
+
     def failing(self, n_before: int) -> tuple[Comparison, ...]:
         """Comparisons of the faults, in an order that follows `n_before` others."""
         found = [one.comparison for one in self.faults if one.comparison is not None]

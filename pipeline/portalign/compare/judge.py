@@ -43,6 +43,7 @@ def judge(
     scale: float = 0.0,
     least: float = 0.0,
     asymmetry: float = 1.0,
+    drift: float = 0.0,
     is_computed: bool = False,
 ) -> Judgement:
     """Decide what the difference of one pair is.
@@ -52,9 +53,8 @@ def judge(
         twin: the same pair lifted to float64 on both sides, or None. A twin that isn't float64 on
             both sides, or whose reference holds NaN, can't decide: the tolerance does, and the
             reason says so.
-        own_reference: Frobenius norm of the reference's distance to its own twin.
-        own_candidate: likewise for the candidate. Without both the twins alone can't explain the
-            native difference, and the tolerance bounds it.
+        own_reference, own_candidate: Frobenius norm of a side's distance to its own twin. Without
+            both the twins can't explain the native difference, and the tolerance bounds it.
         tolerance: what decides where the twins can't.
         scale: typical Frobenius norm of like tensors around; floor for what is zero in theory.
             Native dtypes that differ are held to the finer one: a side that runs lower loses more.
@@ -62,7 +62,8 @@ def judge(
             known to lose more than the own distances tell.
         asymmetry: how many times the smaller own distance the larger one may count. 1: the smaller
             one alone, for sides that lose alike. More: a free-running training, where drift makes
-            the two independent samples. inf: the larger one, for a number without statistics.
+            the two independent samples. inf: the larger one, for a lone number.
+        drift: Frobenius norm that twins may differ by besides: what became of faithful steps.
         is_computed: the sides computed the pair. Integers that differ then only natively may be
             a near tie, which rounding decides, so they decide nothing.
     """
@@ -70,13 +71,13 @@ def judge(
     if found:
         return found
     if twin and not twin.n_nan_reference and _is_double(twin):
-        found = _structure(twin, "float64 ") or _twins(native, twin, scale)
+        allowed = TWIN_RELATIVE * twin.norm_reference + TWIN_SCALE * scale + drift
+        found = _structure(twin, "float64 ") or _twins(native, twin, allowed)
         if found:
             return found
         note = ""
     else:
-        note = _why_not(twin)
-        twin = None
+        note, twin = _why_not(twin), None
     if _is_exact(native):
         return _equal(native)
     if dtype_family(native.dtype_reference) in ("int", "bool"):
@@ -116,9 +117,8 @@ def _structure(pair: Measurement, what: str) -> Judgement | None:
     return None
 
 
-def _twins(native: Measurement, twin: Measurement, scale: float) -> Judgement | None:
+def _twins(native: Measurement, twin: Measurement, allowed: float) -> Judgement | None:
     """Float64 twins that differ: not the same mathematics, whatever the native pair shows."""
-    allowed = TWIN_RELATIVE * twin.norm_reference + TWIN_SCALE * scale
     if dtype_family(twin.dtype_reference) in ("int", "bool"):
         allowed = 0.0
     if twin.norm_difference <= allowed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from portalign.compare.drift import twin_drift, unless_chaotic
 from portalign.compare.judge import judge
 from portalign.compare.measure import measure
 from portalign.compare.norms import distance
@@ -38,6 +39,7 @@ def compare(
     tolerance: Tolerance | None = None,
     scale: float = 0.0,
     asymmetry: float = 1.0,
+    may_drift: bool = False,
     module_type: str = "",
     order: int = 0,
 ) -> Comparison:
@@ -50,6 +52,7 @@ def compare(
         tolerance: what decides without twins, by default `for_dtype` of the reference and
             `scale`. One that is given is also allowed where twins agree, whatever each side loses.
         scale, asymmetry: as in `judge`.
+        may_drift: every step that led here is known to be faithful (see `drift.twin_drift`).
     """
     native = measure(reference, candidate)
     twin = measure(*twins) if twins else None
@@ -67,8 +70,11 @@ def compare(
         scale=scale,
         least=_allowance(tolerance, native) if tolerance else 0.0,
         asymmetry=asymmetry,
+        drift=twin_drift(native, own) if may_drift else 0.0,
         is_computed=key.kind in (Kind.ACTIVATION, Kind.OUTPUT),
     )
+    if may_drift:
+        found = unless_chaotic(found, native, own)
     return Comparison(
         key=key,
         candidate_key=candidate_key or key,

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from portalign.findings import Blame, Finding, Part
+from portalign.findings import Finding
 from portalign.report.aggregate import RunReport
 from portalign.report.explained import told
 from portalign.report.plain import plain
+from portalign.report.trained import trained
 from portalign.results import (
     Comparison,
     Measurement,
@@ -74,7 +75,7 @@ class Document:
         causes: why it differs, as far as rules can tell, with the proof and the remedy.
         reservations: why a pass would prove less than it seems.
         remarks: counts of unpaired tensors, notes, files; one line each.
-        blames: which links of the training iterations are at fault, one line for each part.
+        trained: which links of the training iterations are at fault, and how fast the sides part.
     """
 
     title: str
@@ -87,7 +88,7 @@ class Document:
     remarks: tuple[str, ...]
     next_command: str
     causes: tuple[str, ...] = ()
-    blames: tuple[str, ...] = ()
+    trained: tuple[str, ...] = ()
 
 
 def step_document(report: StepReport) -> Document:
@@ -108,7 +109,7 @@ def step_document(report: StepReport) -> Document:
         ),
         next_command=plain(report.next_command),
         causes=_causes(report.findings),
-        blames=_blames(report.blames),
+        trained=_trained(report),
     )
 
 
@@ -162,13 +163,13 @@ def comparison_document(
 def closing_lines(report: StepReport) -> tuple[str, ...]:
     """Return the last lines of the step's diff log, the verdict last of all.
 
-    Where it differs first, links of training iterations at fault, reservations, counts, verdict.
+    Where it differs first, what training showed, reservations, counts, verdict.
     """
     lines = []
     ranked = worst_first(report.comparisons)
     if reason := _reason(report, ranked):
         lines.append(f"first difference: {reason}")
-    lines += _blames(report.blames)
+    lines += _trained(report)
     if report.reservations:
         first, n_more = report.reservations[0], len(report.reservations) - 1
         more = f" (and {n_more} more, see report.json)" if n_more else ""
@@ -196,15 +197,8 @@ def _reason(report: StepReport, ranked: tuple[Comparison, ...]) -> str:
     return "".join(plain(f"{item.label}: {item.reason}") for item in chosen)
 
 
-def _blames(blames: Iterable[Blame]) -> tuple[str, ...]:
-    """The first blame of each part, and how many later iterations show the same."""
-    by_part: dict[Part, list[Blame]] = {}
-    for each in blames:
-        by_part.setdefault(each.part, []).append(each)
-    return tuple(
-        plain(first.text) + (f" (so in {len(later)} later iterations)" if later else "")
-        for first, *later in by_part.values()
-    )
+def _trained(report: StepReport) -> tuple[str, ...]:
+    return tuple(map(plain, trained(report.blames, report.growth)))
 
 
 def _counts(report: StepReport) -> str:

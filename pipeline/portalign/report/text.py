@@ -25,15 +25,15 @@ _FILE = 150  # columns of a table that goes to a file or a pipe
 
 
 def render(document: Document, console: Console) -> None:
-    """Print a document: verdict, reason, blames, causes, table, reservations, remarks, next."""
+    """Print a document: verdict, reason, training, causes, table, reservations, remarks, next."""
     style = STYLES[document.outcome]
     title = Text.assemble(f"{document.title}: ", (document.word, style))
     _say(console, title)
     _say(console, Text(document.headline))
     if document.reason:
         _say(console, Text(document.reason, style=style))
-    for line in document.blames:
-        _say(console, Text(line, style=style))
+    for line in document.trained:
+        _say(console, Text(line))
     for line in document.causes:
         _say(console, Text(line, style="bold" if not line.startswith(" ") else ""))
     if document.table is not None:
