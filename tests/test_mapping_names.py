@@ -161,7 +161,7 @@ def test_a_square_raw_parameter_asks_for_its_layout_across_frameworks(choice: st
     plan = match_state(reference, candidate, layout={"mixer.table": choice})
 
     assert "layout open" in caught.value.found
-    assert "mixer.table: as_is  # or transposed" in caught.value.do
+    assert "'mixer.table': as_is  # or transposed" in caught.value.do
     assert bool(plan.entries[0].layout.moves) == (choice == "transposed")
     assert f"port file says {choice}" in str(plan.audit[0])
 

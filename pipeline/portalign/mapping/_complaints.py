@@ -10,6 +10,7 @@ from typing import final
 from portalign.errors import MappingError
 from portalign.mapping._items import Item
 from portalign.mapping._packing import is_interleaved, seems_packed
+from portalign.mapping._stacks import Layers
 
 _MOST_LINES = 40  # per section; a port of another model has hundreds, and forty tell as much
 
@@ -26,6 +27,8 @@ class Problems:
         unfilled: candidate items that nothing fills.
         open_layouts: square matrices of unknown type.
         conflicts: candidate tensors with more than one source.
+        stacks: of the reference and of the candidate, tensors that could hold a slice of each layer
+            of the other side, and which of its tensors.
     """
 
     misfits: tuple[str, ...]
@@ -35,6 +38,7 @@ class Problems:
     open_layouts: tuple[str, ...] = ()
     open_names: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
+    stacks: tuple[Sequence[tuple[Item, Sequence[Layers]]], ...] = ((), ())
 
 
 def complain(problems: Problems) -> None:
@@ -81,17 +85,18 @@ def _choices(item: Item, others: Sequence[Item]) -> str:
 def _remedy(problems: Problems) -> str:
     """What to type: port-file lines where a line settles it, else where to look."""
     parts = []
-    if problems.ambiguous:
-        lines = [
-            f"- ['{re.escape(item.name)}', '{others[0].name}']{_or(others)}"
-            for item, others in problems.ambiguous.items()
-        ]
-        parts.append(_block("rename", lines))
-    if problems.open_names:
-        lines = [f"{name}: as_is  # or transposed" for name in problems.open_names]
-        parts.append(_block("layout", lines))
-    if lines := _packing_lines((*problems.missing, *problems.unfilled)):
-        parts.append(_block("layout", lines))
+    renames = [
+        f"- ['{re.escape(item.name)}', '{others[0].name}']{_or([o.name for o in others])}"
+        for item, others in problems.ambiguous.items()
+    ]
+    layouts = [f"'{_pattern(name)}': as_is  # or transposed" for name in problems.open_names]
+    layouts += _packing_lines((*problems.missing, *problems.unfilled))
+    for is_ours, stacks in zip((True, False), problems.stacks, strict=True):
+        for stack, layers in stacks:
+            layouts.append(f"'{stack.name}': stacked  # axis 0 numbers the layers")
+            renames.append(_stack_line(stack, layers, is_ours=is_ours))
+    if renames or layouts:
+        parts.append(_block({"rename": renames, "layout": layouts}))
     if problems.missing or problems.unfilled:
         parts.append(
             "where two of the lists mean the same tensor, pair them in the port file as "
@@ -117,6 +122,24 @@ def _packing_lines(items: Iterable[Item]) -> list[str]:
     return lines
 
 
+def _stack_line(stack: Item, layers: Sequence[Layers], *, is_ours: bool) -> str:
+    """The rename that pairs layers with the slices of one tensor, of the reference if `is_ours`."""
+    first, *others = [_split_at_index(each) for each in layers]
+    rest = _or(["*".join(each) for each in (first, *others)])
+    if is_ours:
+        return f"- ['{re.escape(stack.name)}:(\\d+)', '{first[0]}\\1{first[1]}']{rest}"
+    before, after = map(re.escape, first)
+    return f"- ['{before}(\\d+){after}', '{stack.name}:\\1']{rest}"
+
+
+def _split_at_index(layers: Layers) -> tuple[str, str]:
+    """What stands before and after the layer's number in the names."""
+    segments = [item.name.split(".") for item in layers.items[:2]]
+    at = next(i for i, (a, b) in enumerate(zip(*segments, strict=True)) if a != b)
+    before, after = ".".join(segments[0][:at]), ".".join(segments[0][at + 1 :])
+    return f"{before}." if before else "", f".{after}" if after else ""
+
+
 def _pattern(name: str) -> str:
     r"""The name itself, or a regex for all layers alike.
 
@@ -127,11 +150,15 @@ def _pattern(name: str) -> str:
     return pattern if pattern != re.escape(name) else name
 
 
-def _or(others: Sequence[Item]) -> str:
-    rest = " or ".join(other.name for other in others[1:])
+def _or(names: Sequence[str]) -> str:
+    rest = " or ".join(names[1:])
     return f"  # or {rest}" if rest else ""
 
 
-def _block(title: str, lines: Iterable[str]) -> str:
-    body = "\n".join(f"      {line}" for line in _capped(lines))
-    return f"add to the port file, corrected where needed:\n  weights:\n    {title}:\n{body}"
+def _block(lines: Mapping[str, Sequence[str]]) -> str:
+    """The entries of `weights:` that hold these lines."""
+    text = "add to the port file, corrected where needed:\n  weights:"
+    for title, own in lines.items():
+        if own:
+            text += f"\n    {title}:\n" + "\n".join(f"      {line}" for line in _capped(own))
+    return text

@@ -17,6 +17,7 @@ from portalign.mapping._items import Item, count_anew, items_of
 from portalign.mapping._orders import layouts_said, renamed
 from portalign.mapping._packing import cut_packed
 from portalign.mapping._plan import Match, plan_of
+from portalign.mapping._stacks import match_stacks, rivals_of_stacks, slices
 from portalign.mapping._stems import match_structure, rivals
 from portalign.mapping._synonyms import contradict, is_standard_role
 from portalign.mapping.axes import Decision, decide
@@ -55,16 +56,18 @@ def match_state(
     search = _Search(said=said, same_framework=reference.framework == candidate.framework)
     search.open(left, right)
     search.cut_packed(only_said=True)
-    for name, target in renamed(search.left, search.right, rename).items():
-        search.accept(search.left[name], search.right[target], "the port file renames it")
+    for name, target in renamed(*search.names(), rename).items():
+        search.accept(*search.named(name, target), "the port file renames it")
     _by_names(search)
     search.cut_packed(only_said=False)
     _by_names(search)
     _by_owner(search)
+    _by_stacks(search, needs_name=True)
     while found := match_structure(search.open_left(), search.open_right(), fits=search.fits):
         for ours, theirs, why in found:
             search.accept(ours, theirs, why)
         _by_owner(search)
+    _by_stacks(search, needs_name=False)
     if not is_carried:
         return _only_compared(reference, candidate, search)
     return plan_of(reference, candidate, search.matches, _problems(search))
@@ -117,6 +120,23 @@ class _Search:
             cut_packed(left, right, self.said[0], only_said=only_said),
             cut_packed(right, left, self.said[1], only_said=only_said),
         )
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """What a rename may lead from and to: open tensors, and slices of what is said stacked."""
+        found = []
+        for side, said in zip((self.left, self.right), self.said, strict=True):
+            stacks = [item for item in side.values() if said.get(item.name, Said()).is_stacked]
+            found.append([*side, *(part.key for stack in stacks for part in slices(stack))])
+        left, right = found
+        return left, right
+
+    def named(self, ours: str, theirs: str) -> tuple[Item, Item]:
+        """The items of those names; a stack of which a slice is named is cut."""
+        for name, side in ((ours, self.left), (theirs, self.right)):
+            whole = name.rpartition(":")[0]
+            if name not in side and whole in side:
+                side.update({part.key: part for part in slices(side.pop(whole))})
+        return self.left[ours], self.right[theirs]
 
     def decision(self, ours: Item, theirs: Item) -> Decision:
         """The layout between two items."""
@@ -203,6 +223,21 @@ def _by_owner(search: _Search) -> None:
             search.accept(ours, same.pop(), "same role in a module matched by its other tensors")
 
 
+def _by_stacks(search: _Search, *, needs_name: bool) -> None:
+    """Match layers with the slices of one tensor, whichever side has it."""
+    for layered, others, is_ours in (
+        (search.open_left(), search.open_right(), True),
+        (search.open_right(), search.open_left(), False),
+    ):
+        fits = search.fits if is_ours else lambda theirs, ours: search.fits(ours, theirs)
+        for layers, parts, why in match_stacks(layered, others, fits=fits, needs_name=needs_name):
+            side = search.right if is_ours else search.left
+            side.pop(parts[0].name)
+            side.update({part.key: part for part in parts})
+            for item, part in zip(layers.items, parts, strict=True):
+                search.accept(*((item, part) if is_ours else (part, item)), why)
+
+
 def _problems(search: _Search) -> Problems:
     left, right = search.open_left(), search.open_right()
     ambiguous = {}
@@ -215,4 +250,8 @@ def _problems(search: _Search) -> Problems:
         ambiguous=ambiguous,
         missing=tuple(item for item in left if item not in ambiguous),
         unfilled=tuple(item for item in right if id(item) not in named),
+        stacks=(
+            rivals_of_stacks(right, left, fits=lambda theirs, ours: search.fits(ours, theirs)),
+            rivals_of_stacks(left, right, fits=search.fits),
+        ),
     )
