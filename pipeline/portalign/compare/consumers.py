@@ -54,11 +54,16 @@ def glue_consumers(
     for (path, _, _), takers in consumers.items():
         fed_by.setdefault(path, set()).update(takers)
     roots = roots_of(trace)
-    made = {root for key, root in roots.items() if key.slot.startswith("out.")}
+    made = {
+        root for key, root in roots.items() if key.slot.startswith("out.") and key.path in compared
+    }
     fed = [
         (order, key.path)
         for order, (key, root) in enumerate(roots.items())
-        if key.kind is Kind.ACTIVATION and key.slot.startswith("in.") and root not in made
+        if key.kind is Kind.ACTIVATION
+        and key.slot.startswith("in.")
+        and root not in made
+        and key.path in compared
     ]
     found = {}
     for order, key in enumerate(roots):

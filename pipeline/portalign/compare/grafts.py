@@ -8,7 +8,7 @@ code after the last of them. A gradient that arrives wrong comes from what consu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 from portalign.compare.absent import absent_gradients
@@ -57,10 +57,9 @@ def compare_grafted(pairing: Pairing, graft: Trace) -> tuple[Grafted, ...]:
         if pair.reference.key.kind not in _GRAFTED or pair.reference.key.iteration:
             continue
         lifted = pairing.twin(pair) or pair
-        arrived = [records.get(each.key) for each in (lifted.candidate, *lifted.others)]
-        there = [record for record in arrived if record is not None]
-        if len(there) == len(arrived):
-            found.append((pair, replace(lifted, candidate=there[0], others=tuple(there[1:]))))
+        arrived = lifted.among({lifted.reference.key: lifted.reference}, records)
+        if arrived is not None:
+            found.append((pair, arrived))
     scales = Scales(one for _, one in found)
     return tuple(Grafted(pair, _compared(pair, one, scales.of(one))) for pair, one in found)
 

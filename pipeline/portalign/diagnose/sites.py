@@ -6,6 +6,7 @@ equal wherever they are paired, and only what was made differs.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -40,13 +41,13 @@ class Sites:
         pair = self._pairs.get(key)
         if pair is None:
             return None
-        reference = self._reference.get(replace(key, precision=self._precision))
-        candidate = self._arrived.get(replace(pair.candidate.key, precision=self._precision))
-        if reference is None or candidate is None:
+        here = pair.among(self._reference, self._arrived, precision=self._precision)
+        if here is None:
             return None
+        made = replace(here.candidate, array=here.candidate_values())
         views = (
-            self._view(origin, reference, self._ours, self._reference_state),
-            self._view(origin, candidate, self._theirs, self._candidate_state),
+            self._view(origin, here.reference, self._ours, self._reference_state),
+            self._view(origin, made, self._theirs, self._candidate_state),
         )
         return Site(origin, *views)
 
@@ -121,23 +122,30 @@ class Sites:
     @cached_property
     def _theirs(self) -> list[tuple[int, TensorKey, Source]]:
         """What the candidate's modules were given, by the reference's names where paired."""
-        by_candidate = {pair.candidate.key: pair for pair in self._pairs.values()}
+        by_candidate: dict[TensorKey, list[Pair]] = defaultdict(list)
+        for pair in self._pairs.values():
+            if not pair.others:
+                by_candidate[pair.candidate.key].append(pair)
         found = []
         for key, record in self._arrived.items():
-            pair = by_candidate.get(replace(key, precision=Precision.NATIVE))
-            ours = None
-            if pair is not None:
-                ours = self._reference.get(replace(pair.reference.key, precision=self._precision))
-            if ours is None:
-                source = _source(key, f"the candidate's {_name(key)}", record, record.array)
-            else:
-                is_put_in = ours.array.shape == record.array.shape
-                array = ours.array if is_put_in else record.array
-                name = self._names[_root(ours)]
-                name = name if is_put_in else f"the candidate's {name}"
-                source = _source(ours.key, name, record, array)
-            found.append((record.order, key, source))
+            pairs = by_candidate[replace(key, precision=Precision.NATIVE)]
+            made = [self._taken(pair) for pair in pairs]
+            sources = [source for source in made if source is not None]
+            if not sources:
+                sources = [_source(key, f"the candidate's {_name(key)}", record, record.array)]
+            found += [(record.order, key, source) for source in sources]
         return found
+
+    def _taken(self, pair: Pair) -> Source | None:
+        """What the users of a paired tensor of the candidate got, in the reference's layout."""
+        here = pair.among(self._reference, self._arrived, precision=self._precision)
+        if here is None:
+            return None
+        ours, theirs = here.reference, here.candidate_values()
+        name = self._names[_root(ours)]
+        if ours.array.shape == theirs.shape:  # put in
+            return _source(ours.key, name, here.candidate, ours.array)
+        return _source(ours.key, f"the candidate's {name}", here.candidate, theirs)
 
     @cached_property
     def _reference_state(self) -> dict[str, Array]:

@@ -1,41 +1,43 @@
 """Which activations, and gradients of activations, stand for the same point of two models.
 
-Activations follow the module map, gradients the activations they belong to. Where calls, slots or
-shapes leave room for doubt a record stays alone with the reason: a pair that isn't one would show a
-difference that isn't there.
+Activations follow the module map, gradients the activations they belong to.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import final
 
+from portalign.mapping._folds import Fold, folds
+from portalign.mapping._fused import Fused, fused_modules, pair_fused
 from portalign.mapping._modules import module_map, owners
+from portalign.mapping._slots import ActivationPairs, all_of, pair_calls
+from portalign.mapping.pairing import Pair, label_of
 from portalign.mapping.weights import WeightPlan
 from portalign.records import Kind, Role, Structure, TensorKey, TensorRecord
-from portalign.results import Unpaired
 
-_Slots = dict[str, TensorRecord]
 _Place = tuple[Kind, str, int]  # kind, path, iteration
-_Calls = dict[int, _Slots]
-_Gradients = dict[TensorKey, TensorRecord]
+_Places = dict[_Place, dict[int, dict[str, TensorRecord]]]
+_Gradients = Mapping[TensorKey, TensorRecord]
 
 
 @final
-@dataclass(slots=True)
-class ActivationPairs:
-    """What is found, gathered while it is found."""
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What one side recorded, its layers folded where the other side has one module for all.
 
-    pairs: list[tuple[TensorRecord, TensorRecord, str]] = field(default_factory=list)
-    unpaired: list[Unpaired] = field(default_factory=list)
+    Attributes:
+        holders: modules that hold a mapped tensor themselves.
+        places: by kind, path and iteration: call -> slot -> record.
+        gradients: of activations that were recorded too; not in `places`.
+    """
 
-    def alone(self, role: Role, records: Sequence[TensorRecord], reason: str) -> None:
-        """List records that stand on one side only."""
-        self.unpaired += [Unpaired(role.value, r.key, reason, is_promised=False) for r in records]
+    structure: Structure
+    holders: frozenset[str]
+    places: _Places
+    gradients: _Gradients
 
 
 def pair_activations(
@@ -46,40 +48,82 @@ def pair_activations(
     plan: WeightPlan,
 ) -> ActivationPairs:
     """Pair activations module by module, call by call, and then their gradients."""
-    modules = module_map(reference_structure, candidate_structure, plan)
-    holders = (
-        owners(reference_structure, (n for entry in plan.entries for n in entry.reference)),
-        owners(candidate_structure, (n for entry in plan.entries for n in entry.candidate)),
-    )
-    followers = _followers(reference), _followers(candidate)
-    left, right = (
-        _by_place(record for record in side if record.key not in following)
-        for side, following in zip((reference, candidate), followers, strict=True)
-    )
+    ours, theirs, plan = folds(reference_structure, candidate_structure, plan)
+    names = [[*entry.reference] for entry in plan.entries], [[*e.candidate] for e in plan.entries]
+    left = _side(reference, reference_structure, ours, names[0])
+    right = _side(candidate, candidate_structure, theirs, names[1])
+    modules = module_map(left.structure, right.structure, plan)
     found = ActivationPairs()
-    reached: set[_Place] = set()
-    for place, calls in left.items():
-        kind, path, iteration = place
-        other_path = modules.get(path)
-        if other_path is None:
-            found.alone(Role.REFERENCE, _all(calls), "the candidate has no such module")
-            continue
-        other = (kind, other_path, iteration)
-        reached.add(other)
-        own = path in holders[0] and other_path in holders[1]
-        _pair_calls(calls, right.get(other, {}), own=own, found=found)
-    for other, calls in right.items():
-        if other not in reached:
-            found.alone(Role.CANDIDATE, _all(calls), "the reference recorded no such module")
-    _follow(found, *followers)
+    for fused in fused_modules(left.structure, right.structure, plan):
+        if modules.keys().isdisjoint(fused.reference):
+            found.pairs += _pair_fused(fused, left.places, right.places)
+    taken = {id(r) for p in found.pairs for r in (p.reference, p.candidate, *p.others)}
+    _pair_modules(_without(left, taken), _without(right, taken), modules, found)
+    _follow(found, left.gradients, right.gradients)
     return found
 
 
-def _followers(records: Sequence[TensorRecord]) -> _Gradients:
-    """Gradients by key, of the places whose activation was recorded too."""
-    places = {r.key for r in records if r.key.kind is Kind.ACTIVATION}
-    gradients = (record for record in records if record.key.kind is Kind.GRADIENT)
-    return {r.key: r for r in gradients if replace(r.key, kind=Kind.ACTIVATION) in places}
+def _side(
+    records: Sequence[TensorRecord], whole: Structure, fold: Fold, names: Iterable[Sequence[str]]
+) -> _Side:
+    structure = fold.structure(whole)
+    activations = {r.key for r in records if r.key.kind is Kind.ACTIVATION}
+    gradients = {
+        r.key: r
+        for r in records
+        if r.key.kind is Kind.GRADIENT and replace(r.key, kind=Kind.ACTIVATION) in activations
+    }
+    calls = fold.calls(records)
+    places: _Places = defaultdict(lambda: defaultdict(dict))
+    for record in records:
+        key = record.key
+        if key not in gradients:
+            place = key.path, key.call, key.iteration
+            path, call = calls.get(place, place[:2])
+            places[key.kind, path, key.iteration][call][key.slot] = record
+    holders = owners(structure, (name for group in names for name in group))
+    return _Side(structure, holders, places, gradients)
+
+
+def _pair_modules(
+    left: _Side, right: _Side, modules: Mapping[str, str], found: ActivationPairs
+) -> None:
+    """Pair what modules took and returned that are the same module."""
+    reached: set[_Place] = set()
+    for place, calls in left.places.items():
+        kind, path, iteration = place
+        other_path = modules.get(path)
+        if other_path is None:
+            found.alone(Role.REFERENCE, all_of(calls), "the candidate has no such module")
+            continue
+        other = (kind, other_path, iteration)
+        reached.add(other)
+        own = path in left.holders and other_path in right.holders
+        pair_calls(calls, right.places.get(other, {}), own=own, found=found)
+    for other, calls in right.places.items():
+        if other not in reached:
+            found.alone(Role.CANDIDATE, all_of(calls), "the reference recorded no such module")
+
+
+def _pair_fused(fused: Fused, left: _Places, right: _Places) -> Iterator[Pair]:
+    """Pair what modules of fused weights took and returned."""
+    for kind, path, iteration in left:
+        if kind is Kind.ACTIVATION and path == fused.reference[0]:
+            ours = [left.get((kind, each, iteration), {}) for each in fused.reference]
+            theirs = [right.get((kind, each, iteration), {}) for each in fused.candidate]
+            yield from pair_fused(fused, ours, theirs)
+
+
+def _without(side: _Side, taken: set[int]) -> _Side:
+    """The side without the records of these ids."""
+    places = {
+        place: {
+            call: {slot: record for slot, record in slots.items() if id(record) not in taken}
+            for call, slots in calls.items()
+        }
+        for place, calls in side.places.items()
+    }
+    return replace(side, places=places)
 
 
 def _follow(found: ActivationPairs, ours: _Gradients, theirs: _Gradients) -> None:
@@ -89,110 +133,13 @@ def _follow(found: ActivationPairs, ours: _Gradients, theirs: _Gradients) -> Non
     that nobody uses, where torch records none.
     """
     left, right = dict(ours), dict(theirs)
-    for a, b, how in tuple(found.pairs):
-        places = [replace(record.key, kind=Kind.GRADIENT) for record in (a, b)]
-        if places[0] in left and places[1] in right:
-            found.pairs.append((left.pop(places[0]), right.pop(places[1]), how))
+    for pair in tuple(found.pairs):
+        gradients = pair.among(ours, theirs, kind=Kind.GRADIENT)
+        if gradients is not None:
+            found.pairs.append(replace(gradients, label=label_of(gradients.reference)))
+            left.pop(gradients.reference.key, None)
+            for record in (gradients.candidate, *gradients.others):
+                right.pop(record.key, None)
     reason = "the other side recorded no gradient there"
     found.alone(Role.REFERENCE, [*left.values()], reason)
     found.alone(Role.CANDIDATE, [*right.values()], reason)
-
-
-def _by_place(records: Iterable[TensorRecord]) -> dict[_Place, _Calls]:
-    found: dict[_Place, _Calls] = defaultdict(lambda: defaultdict(dict))
-    for record in records:
-        key = record.key
-        found[key.kind, key.path, key.iteration][key.call][key.slot] = record
-    return found
-
-
-def _all(calls: Mapping[int, _Slots]) -> list[TensorRecord]:
-    return [record for slots in calls.values() for record in slots.values()]
-
-
-def _pair_calls(ours: _Calls, theirs: _Calls, *, own: bool, found: ActivationPairs) -> None:
-    if ours.keys() != theirs.keys():
-        reason = f"called {len(ours)} times by the reference, {len(theirs)} by the candidate"
-        found.alone(Role.REFERENCE, _all(ours), reason)
-        found.alone(Role.CANDIDATE, _all(theirs), reason)
-        return
-    for call, slots in ours.items():
-        for side in ("in", "out"):
-            mine, other = (
-                {name: r for name, r in s.items() if name.partition(".")[0] == side}
-                for s in (slots, theirs[call])
-            )
-            _pair_slots(mine, other, own=own, found=found)
-
-
-def _pair_slots(ours: _Slots, theirs: _Slots, *, own: bool, found: ActivationPairs) -> None:
-    pairs = [(record, theirs[name]) for name, record in ours.items() if name in theirs]
-    pairs = [(a, b) for a, b in pairs if _is_clear(a, ours, theirs) and _is_clear(b, theirs, ours)]
-    taken = {id(record) for both in pairs for record in both}
-    left = [record for record in ours.values() if id(record) not in taken]
-    right = [record for record in theirs.values() if id(record) not in taken]
-    if len(left) == len(right) == 1 and _is_positional(left[0]) != _is_positional(right[0]):
-        pairs.append((left[0], right[0]))
-        left, right = [], []
-    for a, b in pairs:
-        _judge_shapes(a, b, own=own, found=found)
-    reason = "the other side's module has no such input or output"
-    found.alone(Role.REFERENCE, left, reason)
-    found.alone(Role.CANDIDATE, right, reason)
-
-
-def _is_positional(record: TensorRecord) -> bool:
-    return record.key.slot.partition(".")[2].split(".")[0].isdigit()
-
-
-def _is_clear(record: TensorRecord, siblings: _Slots, others: _Slots) -> bool:
-    """Whether an output's position means something: equally many, or the only one of its shape.
-
-    One side may return the last hidden state where the other returns all of them, first one first.
-    """
-    if (
-        len(siblings) <= len(others)
-        or record.key.slot.startswith("in.")
-        or not _is_positional(record)
-    ):
-        return True
-    return sum(r.array.shape == record.array.shape for r in siblings.values()) == 1
-
-
-def _judge_shapes(
-    ours: TensorRecord, theirs: TensorRecord, *, own: bool, found: ActivationPairs
-) -> None:
-    shapes = ours.array.shape, theirs.array.shape
-    if reason := _otherwise_held(ours, theirs):
-        found.alone(Role.REFERENCE, [ours], reason)
-        found.alone(Role.CANDIDATE, [theirs], reason)
-        return
-    is_main = ours.key.slot in ("in.0", "out.0") and sorted(shapes[0]) != sorted(shapes[1])
-    if shapes[0] == shapes[1] or (own and is_main):
-        how = "modules that own the same tensors" if own else "modules in the same place"
-        found.pairs.append((ours, theirs, how))
-        return
-    reason = (
-        f"shapes {list(shapes[0])} and {list(shapes[1])} lie differently or aren't the same point"
-    )
-    found.alone(Role.REFERENCE, [ours], reason)
-    found.alone(Role.CANDIDATE, [theirs], reason)
-
-
-def _otherwise_held(ours: TensorRecord, theirs: TensorRecord) -> str:
-    """Why two tensors hold the same thing in two ways, so that no values can be compared; else "".
-
-    A mask of bools against one of floats; positions held once against once for every row.
-    """
-    few, many = sorted((ours.array.shape, theirs.array.shape), key=math.prod)
-    if ours.key.slot.startswith("in.") and _family(ours) != _family(theirs):
-        return f"one side passes {ours.dtype}, the other {theirs.dtype}"
-    row = tuple(itertools.dropwhile(lambda n: n == 1, few))  # without leading ones
-    if row and few != many and many[len(many) - len(row) :] == row:
-        return f"one side holds it once, the other for every row: {list(few)} and {list(many)}"
-    return ""
-
-
-def _family(record: TensorRecord) -> str:
-    """Bool, integer, or any float (bfloat16 is a kind of its own to numpy)."""
-    return {"b": "bool", "i": "integer", "u": "integer"}.get(record.array.dtype.kind, "float")

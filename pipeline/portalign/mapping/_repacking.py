@@ -29,7 +29,7 @@ class Repacked:
     """
 
     layout: Layout
-    outputs: Layout | None
+    outputs: Repack | None
     told: str
 
 
@@ -58,7 +58,7 @@ def repacked(reference: Sequence[Item], candidate: Sequence[Item], inner: Layout
         return Repacked(layout, None, told)
     axis = 1 if packer[0].leaf.family == "conv" else -1
     outputs = Repack(axis, _sizes(packer, packing), *holders)
-    return Repacked(layout, Layout((outputs,)), told)
+    return Repacked(layout, outputs, told)
 
 
 def _packing(items: Sequence[Item]) -> Packing | None:

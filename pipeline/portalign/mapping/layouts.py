@@ -184,6 +184,12 @@ class Layout:
         """The layout that leads back."""
         return Layout(tuple(move.inverse() for move in reversed(self.moves)))
 
+    @property
+    def n_given(self) -> int:
+        """How many arrays it takes."""
+        packs = [move for move in self.moves if isinstance(move, Repack)]
+        return len(packs[0].before) if packs else 1
+
     def __str__(self) -> str:
         return ", then ".join(_word(move) for move in self.moves) or "as is"
 

@@ -56,7 +56,7 @@ def pair(
     unpaired += alone
     inner = [[record for record in side if record.key.kind in _BY_MODULE] for side in rest]
     activations = pair_activations(inner[0], inner[1], *structures, plan)
-    pairs += [Pair(a, b, AS_IS, how, _label(a)) for a, b, how in activations.pairs]
+    pairs += activations.pairs
     pairs.sort(key=lambda found: found.reference.order)
     everything = (reference.by_key(), candidate.by_key())
     return Pairing(tuple(pairs), (*unpaired, *activations.unpaired), *everything)
@@ -103,8 +103,3 @@ def _pair_keys(
     alone += [(Role.CANDIDATE, key) for key in right if key not in left]
     reason = f"the other side recorded no such {kind.value}"
     return pairs, [Unpaired(role.value, key, reason, is_promised) for role, key in alone]
-
-
-def _label(record: TensorRecord) -> str:
-    kind = "grad " if record.key.kind is Kind.GRADIENT else ""
-    return f"{kind}{record.key.path or '(root)'} {record.key.slot}{when(record)}"

@@ -5,12 +5,15 @@ Facts only; `pair` finds them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import final
 
 from portalign.mapping.layouts import Layout
-from portalign.records import Array, Precision, TensorKey, TensorRecord
+from portalign.records import Array, Kind, Precision, TensorKey, TensorRecord
 from portalign.results import Unpaired
+
+Records = Mapping[TensorKey, TensorRecord]
 
 
 @final
@@ -40,6 +43,33 @@ class Pair:
         arrays = [record.array for record in (self.candidate, *self.others)]
         return self.layout.backward_all(arrays)[self.part]
 
+    def among(
+        self,
+        reference: Records,
+        candidate: Records,
+        *,
+        precision: Precision | None = None,
+        kind: Kind | None = None,
+    ) -> Pair | None:
+        """The same pair as other records hold it; None unless all of it is there.
+
+        Args:
+            precision: of those records, where it is another.
+            kind: likewise: the gradients of a pair of activations.
+        """
+
+        def there(record: TensorRecord, records: Records) -> TensorRecord | None:
+            key = record.key
+            wanted = replace(key, precision=precision or key.precision, kind=kind or key.kind)
+            return records.get(wanted)
+
+        ours = there(self.reference, reference)
+        theirs = [there(record, candidate) for record in (self.candidate, *self.others)]
+        found = [record for record in theirs if record is not None]
+        if ours is None or len(found) != len(theirs):
+            return None
+        return replace(self, reference=ours, candidate=found[0], others=tuple(found[1:]))
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -53,16 +83,13 @@ class Pairing:
 
     def twin(self, pair: Pair) -> Pair | None:
         """The same pair in float64; None unless every record of it has a twin."""
-        reference = self._reference.get(_lifted(pair.reference.key))
-        found = [self._candidate.get(_lifted(r.key)) for r in (pair.candidate, *pair.others)]
-        twins = [record for record in found if record is not None]
-        if reference is None or len(twins) != len(found):
-            return None
-        return replace(pair, reference=reference, candidate=twins[0], others=tuple(twins[1:]))
+        return pair.among(self._reference, self._candidate, precision=Precision.FLOAT64)
 
 
-def _lifted(key: TensorKey) -> TensorKey:
-    return replace(key, precision=Precision.FLOAT64)
+def label_of(record: TensorRecord) -> str:
+    """How reports print a pair of activations, or of their gradients, by the reference's record."""
+    kind = "grad " if record.key.kind is Kind.GRADIENT else ""
+    return f"{kind}{record.key.path or '(root)'} {record.key.slot}{when(record)}"
 
 
 def when(record: TensorRecord) -> str:

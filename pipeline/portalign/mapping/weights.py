@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import final
 
-from portalign.mapping.layouts import Layout
+from portalign.mapping.layouts import Layout, Repack
 from portalign.records import Array
 
 
@@ -38,8 +38,8 @@ class Carry:
         why: the rule that matched them, and what it rests on.
         is_copied: False where each side computes the values itself (a non-persistent buffer):
             writing them would hide a wrong computation, so they are only compared.
-        outputs: where some of them pack others, from the outputs of the modules that hold the
-            reference's to those of the candidate's; None where none is packed, or layers are
+        outputs: where some of them pack others, the move from the outputs of the modules that hold
+            the reference's to those of the candidate's; None where none is packed, or layers are
             stacked.
     """
 
@@ -48,7 +48,7 @@ class Carry:
     layout: Layout
     why: str
     is_copied: bool = True
-    outputs: Layout | None = None
+    outputs: Repack | None = None
 
 
 @final

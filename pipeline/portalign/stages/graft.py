@@ -7,8 +7,13 @@ after both captures are complete.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+
 from portalign.frameworks.base import Model
-from portalign.mapping.pair import pair
+from portalign.mapping.layouts import Layout
+from portalign.mapping.pair import Pair, pair
 from portalign.records import Array, Kind, Precision, Role, Step, TensorKey, Trace
 from portalign.stages import exchange
 from portalign.stages.batches import batches_of, model_arguments
@@ -19,7 +24,9 @@ from portalign.stages.training import forward_for_loss, record_gradients, traini
 from portalign.store import TraceWriter, read_trace
 from portalign.store.layout import GRAFT
 
-_Values = dict[tuple[Kind, str, str, int], Array]
+_Place = tuple[Kind, str, str, int]
+_Value = Callable[[], Array]
+_Values = dict[_Place, _Value]
 
 
 def run(session: Session, model: Model) -> None:
@@ -51,7 +58,8 @@ def _run_once(session: Session, model: Model, values: _Values, precision: Precis
     sink = session.recorder.sink(iteration=0, precision=precision)
 
     def replacement(kind: Kind, path: str, slot: str, call: int) -> Array | None:
-        return values.get((kind, path, slot, call))
+        value = values.get((kind, path, slot, call))
+        return value() if value else None
 
     if not is_backward:
         arguments = tensors_of(session, model_arguments(batch, session.request), precision)
@@ -68,15 +76,42 @@ def _run_once(session: Session, model: Model, values: _Values, precision: Precis
 
 
 def _replacements(session: Session, reference: Trace, precision: Precision) -> _Values:
-    """The reference's tensors under the candidate's names, where paired and of one shape."""
+    """The reference's tensors under the candidate's names, as the candidate lays them out."""
     own = read_trace(session.request.side_folder())
     pairing = pair(reference, own, session.plan, outputs=session.request.outputs)
-    found: _Values = {}
+    packed: dict[tuple[TensorKey, ...], dict[int, Pair]] = defaultdict(dict)
     for each in pairing.pairs:
         key = each.candidate.key
         if key.kind not in (Kind.ACTIVATION, Kind.GRADIENT) or key.iteration:
             continue
         lifted = pairing.twin(each) if precision is Precision.FLOAT64 else each
-        if lifted is not None and lifted.reference.array.shape == lifted.candidate.array.shape:
-            found[key.kind, key.path, key.slot, key.call] = lifted.reference.array
+        if lifted is not None:
+            keys = tuple(record.key for record in (lifted.candidate, *lifted.others))
+            packed[keys].setdefault(lifted.part, lifted)
+    found: _Values = {}
+    for parts in packed.values():
+        found.update(_laid_out(parts))
     return found
+
+
+def _laid_out(parts: Mapping[int, Pair]) -> Iterator[tuple[_Place, _Value]]:
+    """The replacements of the candidate's tensors that hold these parts; none if one is missing.
+
+    A tensor that has another shape than the candidate's own is not put in.
+    """
+    layout = parts[min(parts)].layout
+    if len(parts) != layout.n_given:
+        return
+    first, arrays = parts[min(parts)], [parts[at].reference.array for at in sorted(parts)]
+    theirs = [record.array for record in (first.candidate, *first.others)]
+    given = [array.shape for array in layout.backward_all(theirs)]
+    if [array.shape for array in arrays] != given:
+        return
+    for at, record in enumerate((first.candidate, *first.others)):
+        key = record.key
+        place = key.kind, key.path, key.slot, key.call
+        yield place, partial(_moved, layout, arrays, at)
+
+
+def _moved(layout: Layout, arrays: Sequence[Array], at: int) -> Array:
+    return layout.forward_all(arrays)[at]  # made when it is wanted: packing copies
