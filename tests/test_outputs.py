@@ -19,7 +19,7 @@ from portalign.report.data import write_step_report
 from portalign.report.outputs import recorded_run, write_outputs
 from test_layering import FRAMEWORKS
 
-OUTPUTS = ("report.html", "summary.json")
+OUTPUTS = ("curves.png", "growth.png", "junit.xml", "report.html", "report.md", "summary.json")
 
 
 def write_port(folder: Path, found: Recorded) -> Path:

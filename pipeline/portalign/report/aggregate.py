@@ -15,6 +15,7 @@ from pathlib import Path
 
 from portalign.errors import ReportError
 from portalign.records import Step
+from portalign.report.codec import Json, schema
 from portalign.report.data import FILE_NAME, SCHEMA, read_step_report, write_json
 from portalign.results import Outcome, StepReport
 
@@ -165,6 +166,13 @@ def summarise(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         next_command=_next(steps, port_option or names[0]),
     )
+
+
+def summary_schema() -> dict[str, Json]:
+    """Return the JSON Schema of ``summary.json``, drawn from the dataclasses themselves."""
+    described = schema(RunReport, title=f"portalign summary, schema {SCHEMA}")
+    described["$defs"]["RunReport"]["properties"]["schema"] = {"const": SCHEMA}
+    return described
 
 
 def write_summary(run: RunReport, port_folder: Path) -> Path:

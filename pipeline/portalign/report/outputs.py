@@ -25,11 +25,18 @@ from portalign.report.aggregate import (
     write_summary,
 )
 from portalign.report.codec import decode
-from portalign.report.files import write_text
+from portalign.report.files import write_bytes, write_text
+from portalign.report.junit import junit
+from portalign.report.markdown import markdown
 from portalign.report.words import Say, english
 from portalign.results import StepReport
 
 HTML_NAME = "report.html"
+MARKDOWN_NAME = "report.md"
+JUNIT_NAME = "junit.xml"
+GROWTH_NAME = "growth.png"
+CURVES_NAME = "curves.png"
+Reports = Mapping[Step, StepReport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +67,8 @@ def write_outputs(
     faults: list[str] = []
     for name, write in _WRITERS.items():
         try:
-            write(port_folder, run, recorded.reports, say)
-            files.append(name)
+            if write(port_folder, run, recorded.reports, say):
+                files.append(name)
         except PortalignError as err:
             faults.append(f"{name}: {err.found}")
         except Exception as err:  # ours, and no reason to lose the verdict: it is said instead
@@ -99,13 +106,53 @@ def _earlier(path: Path) -> RunReport | None:
         return None
 
 
-def _write_summary(folder: Path, run: RunReport, _: Mapping[Step, StepReport], __: Say) -> None:
+def _summary(folder: Path, run: RunReport, reports: Reports, say: Say) -> bool:
     write_summary(run, folder)
+    return True
 
 
-def _write_html(folder: Path, run: RunReport, reports: Mapping[Step, StepReport], say: Say) -> None:
+def _html(folder: Path, run: RunReport, reports: Reports, say: Say) -> bool:
     write_text(html.render(run, reports, say), folder / HTML_NAME)
+    return True
 
 
-_Writer = Callable[[Path, RunReport, Mapping[Step, StepReport], Say], None]
-_WRITERS: dict[str, _Writer] = {SUMMARY_NAME: _write_summary, HTML_NAME: _write_html}
+def _markdown(folder: Path, run: RunReport, reports: Reports, say: Say) -> bool:
+    write_text(markdown(run, reports, say), folder / MARKDOWN_NAME)
+    return True
+
+
+def _junit(folder: Path, run: RunReport, reports: Reports, say: Say) -> bool:
+    write_text(junit(run, reports, say), folder / JUNIT_NAME)
+    return True
+
+
+def _growth(folder: Path, run: RunReport, reports: Reports, say: Say) -> bool:
+    return _image(folder / GROWTH_NAME, (Step.FORWARD, Step.BACKWARD), "growth_image", reports)
+
+
+def _curves(folder: Path, run: RunReport, reports: Reports, say: Say) -> bool:
+    return _image(folder / CURVES_NAME, (Step.BACKWARD, Step.LR_SCHEDULER), "curves_image", reports)
+
+
+def _image(path: Path, steps: tuple[Step, ...], draw: str, reports: Reports) -> bool:
+    """Draw the first of these steps that has anything to draw; an earlier image goes where none
+    has.
+    """
+    from portalign.report import images  # matplotlib takes a second to start
+
+    for step in steps:
+        if step in reports and (image := getattr(images, draw)(reports[step])):
+            write_bytes(image, path)
+            return True
+    path.unlink(missing_ok=True)
+    return False
+
+
+_WRITERS: dict[str, Callable[[Path, RunReport, Reports, Say], bool]] = {
+    SUMMARY_NAME: _summary,
+    HTML_NAME: _html,
+    MARKDOWN_NAME: _markdown,
+    JUNIT_NAME: _junit,
+    GROWTH_NAME: _growth,
+    CURVES_NAME: _curves,
+}
