@@ -31,6 +31,7 @@ from portalign.compare.scores import (
 from portalign.config import Port
 from portalign.diagnose.engine import diagnose
 from portalign.diagnose.evidence import Evidence
+from portalign.diagnose.rewritten import settle_rewritten
 from portalign.errors import TraceError
 from portalign.mapping.names import match_state
 from portalign.mapping.pair import Pair, Pairing, pair
@@ -84,11 +85,14 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)
     grafted = chain.failing(len(comparisons))
     divergence = with_faults(divergence, chain.faults, (*comparisons, *grafted))
-    diagnosis = diagnose(
-        Evidence(
-            reference, candidate, folder / GRAFT, pairing, comparisons, divergence, port.as_dict()
-        )
+    evidence = Evidence(
+        reference, candidate, folder / GRAFT, pairing, comparisons, divergence, port.as_dict()
     )
+    diagnosis = diagnose(evidence)
+    settled = None if port.weights.carry else settle_rewritten(evidence, diagnosis.findings)
+    if settled:
+        comparisons, divergence = settled.comparisons, settled.divergence
+        diagnosis = replace(diagnosis, findings=settled.findings)
     reservations = doubts(
         port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate)
     )

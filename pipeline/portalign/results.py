@@ -47,6 +47,7 @@ class Verdict(str, Enum):
     PRECISION = "precision"  # the twins agree, but one side loses more than rounding
     DIVERGENT = "divergent"  # not the same mathematics (or beyond tolerance without twins)
     CLOSE = "close"  # within a tolerance, where no twin could tell
+    EQUIVALENT = "equivalent"  # rewritten without changing what the model means, by number
     UNDECIDED = "undecided"  # NaN in the reference, an empty tensor, an unpaired record
 
 
