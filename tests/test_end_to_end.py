@@ -133,6 +133,9 @@ def test_a_report_keeps_to_its_schema(home: Path, bert: Ended, step: str) -> Non
     assert [side["framework"] for side in report["sides"]] == ["torch", "paddle"]
     for name in report["files"]:
         assert (home / "logs/bert" / name).is_file()
+    assert not any("no values were kept" in note for note in report["notes"])
+    kept = json.loads((home / "logs/bert" / step / "samples.json").read_text())["samples"]
+    assert bool(kept) is (step != "lr_scheduler")  # where all is equal there is nothing to show
 
 
 def test_a_script_runs_from_another_folder_and_fails_on_a_wrong_optimizer(

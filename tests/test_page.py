@@ -29,7 +29,7 @@ VALUE = "encoder.layer.17.attention.self.value"
 
 def step_data(report: StepReport) -> dict[str, Any]:
     found = sample_ports.recorded("port", report)
-    data = page_data(summarise(found), found.reports)
+    data = page_data(summarise(found), found.reports, samples={})
     named: dict[str, Any] = next(each for each in data["steps"] if each["step"] == report.step)
     return named
 

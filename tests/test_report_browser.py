@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 import sample_ports
+from portalign.compare.pairs import compare
+from portalign.records import Kind, Step, TensorKey
 from portalign.report import html
 from portalign.report.aggregate import Recorded, summarise
+from portalign.report.samples import Sample, sample
 
 pytestmark = [pytest.mark.browser]
 
@@ -58,7 +62,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         path = folder / f"{name}.html"
         if not path.exists():
             found = PORTS[name]()
-            path.write_text(html.render(summarise(found), found.reports), encoding="utf-8")
+            text = html.render(summarise(found), found.reports, samples=_samples(name))
+            path.write_text(text, encoding="utf-8")
         return path
 
     return file
@@ -93,6 +98,16 @@ def open_port(browser: Browser, files: Callable[[str], Path]) -> Iterator[Callab
         assert [url for url in each.requests if not url.startswith(("file:", "data:"))] == []
         assert len([url for url in each.requests if url.startswith("file:")]) == 1
         each.page.context.close()
+
+
+def _samples(name: str) -> dict[Step, dict[str, Sample]]:
+    """Values of the deep port's origin; nothing was kept of the others."""
+    if name != "deep":
+        return {}
+    reference = np.linspace(-1, 1, 8 * 22 * 64).reshape(8, 22, 64)
+    key = TensorKey(Kind.ACTIVATION, "value", "out.0")
+    one = compare(reference, reference**2, key=key, label=sample_ports.ORIGIN)
+    return {Step.FORWARD: {one.label: sample(one, reference, reference**2)}}
 
 
 def busy_seconds(session: CDPSession) -> float:
@@ -132,6 +147,24 @@ def test_the_origin_is_reached_in_two_clicks(open_port: Callable[..., Opened]) -
         chosen = page.locator(f"[role=tree][aria-label={side}] [aria-selected=true]")
         assert chosen.locator(".name").inner_text() == name
         assert "l-origin" in (chosen.get_attribute("class") or "")
+
+
+def test_values_that_were_kept_are_drawn_and_missing_ones_are_named(
+    open_port: Callable[..., Opened],
+) -> None:
+    page = open_port("deep", plots=True).page
+
+    page.click(".spot >> nth=0")
+    for plot in page.locator(".detail .plot").all():
+        plot.scroll_into_view_if_needed()
+    page.wait_for_selector(".detail .plot[data-drawn] .bars")
+    page.wait_for_selector(".detail .plot[data-drawn] .heatmaplayer image")
+
+    rows = page.locator(".detail .values >> nth=1").inner_text()
+    assert "[0]" in rows
+    assert "-1" in rows
+    page.click(".spot >> nth=1")
+    assert "No values were kept of this tensor" in page.inner_text(".detail")
 
 
 def test_a_finding_shows_cause_evidence_and_remedy(open_port: Callable[..., Opened]) -> None:

@@ -24,6 +24,7 @@ from portalign.report.data import write_step_report
 from portalign.report.document import closing_lines
 from portalign.report.keys import dumps
 from portalign.report.reprod import write_exchange
+from portalign.report.samples import keep_samples
 from portalign.results import StepReport
 
 _RUNNING_SUFFIX = ".running"
@@ -114,6 +115,7 @@ def _write(port: Port, conclusion: Conclusion, folder: Path, fingerprint: str) -
         files.extend(result.files)
         exchange.extend(dump.values)
         notes.extend(result.notes)
+    notes.extend(_kept(conclusion, folder))
     report = replace(
         report,
         files=tuple(files),
@@ -123,6 +125,15 @@ def _write(port: Port, conclusion: Conclusion, folder: Path, fingerprint: str) -
     )
     write_step_report(report, folder)
     return report
+
+
+def _kept(conclusion: Conclusion, folder: Path) -> tuple[str, ...]:
+    """Keep samples of values for the page; what goes wrong there is a note and costs no verdict."""
+    try:
+        keep_samples(conclusion.report, conclusion.pairs, folder)
+    except Exception as err:  # a picture is no reason to lose what was found
+        return (f"no values were kept for the page: {type(err).__name__}: {err}",)
+    return ()
 
 
 def _reprod_log_python(port: Port) -> str:

@@ -23,19 +23,39 @@ from portalign.report.aggregate import RunReport
 from portalign.report.document import WORDS
 from portalign.report.page import page_data
 from portalign.report.plain import plain
+from portalign.report.samples import Sample
 from portalign.report.words import Say, english
 from portalign.results import StepReport, Verdict
 
-_SCRIPTS = ("dom", "list", "model", "tree", "tensors", "plots", "curves", "detail", "step", "main")
+_SCRIPTS = (
+    "dom",
+    "list",
+    "model",
+    "tree",
+    "tensors",
+    "plots",
+    "curves",
+    "values",
+    "detail",
+    "step",
+    "main",
+)
 
 
-def render(run: RunReport, reports: Mapping[Step, StepReport], say: Say = english) -> str:
+def render(
+    run: RunReport,
+    reports: Mapping[Step, StepReport],
+    say: Say = english,
+    *,
+    samples: Mapping[Step, Mapping[str, Sample]] | None = None,
+) -> str:
     """The page as text.
 
     Args:
         run: the verdict over all steps.
         reports: the steps that have one.
         say: puts sentences into the reader's language.
+        samples: what was kept of each step's values, by label.
     """
     script = _script()
     plotly = _plotly()
@@ -49,7 +69,9 @@ def render(run: RunReport, reports: Mapping[Step, StepReport], say: Say = englis
         say=say,
         style=_file("style.css"),
         script=script,
-        data=_packed(json.dumps(page_data(run, reports, say), allow_nan=False)),
+        data=_packed(
+            json.dumps(page_data(run, reports, say, samples=samples or {}), allow_nan=False)
+        ),
         plotly=_packed(plotly),
         hashes=" ".join(_hash(text) for text in (script, plotly)),
     )

@@ -28,6 +28,7 @@ from portalign.report.codec import decode
 from portalign.report.files import write_bytes, write_text
 from portalign.report.junit import junit
 from portalign.report.markdown import markdown
+from portalign.report.samples import read_samples
 from portalign.report.words import Say, english
 from portalign.results import StepReport
 
@@ -112,7 +113,8 @@ def _summary(folder: Path, run: RunReport, reports: Reports, say: Say) -> bool:
 
 
 def _html(folder: Path, run: RunReport, reports: Reports, say: Say) -> bool:
-    write_text(html.render(run, reports, say), folder / HTML_NAME)
+    samples = {step: read_samples(folder / step.value) for step in reports}
+    write_text(html.render(run, reports, say, samples=samples), folder / HTML_NAME)
     return True
 
 

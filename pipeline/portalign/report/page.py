@@ -16,6 +16,7 @@ from portalign.report.columns import Tree, columns, number, tree
 from portalign.report.document import WORDS
 from portalign.report.figures import Curve, curves, growths
 from portalign.report.plain import plain
+from portalign.report.samples import Sample
 from portalign.report.spots import Spot, spots
 from portalign.report.words import Say, english
 from portalign.results import StepReport, Unpaired
@@ -24,21 +25,36 @@ MAX_LINES = 2000  # of one list of texts; who needs more reads report.json
 _CURVE_DIGITS = 8
 
 
-def page_data(run: RunReport, reports: Mapping[Step, StepReport], say: Say = english) -> Json:
+def page_data(
+    run: RunReport,
+    reports: Mapping[Step, StepReport],
+    say: Say = english,
+    *,
+    samples: Mapping[Step, Mapping[str, Sample]],
+) -> Json:
     """Everything the page's script needs, as strict JSON data.
 
     Args:
         run: the verdict over all steps.
         reports: the steps that have one.
         say: puts sentences into the reader's language.
+        samples: what was kept of each step's values, by label.
     """
-    steps = [_step(summary, reports.get(summary.step), say) for summary in run.steps]
+    steps = [
+        _step(each, reports.get(each.step), samples.get(each.step, {}), say) for each in run.steps
+    ]
     return {"port": plain(run.port), "steps": steps}
 
 
-def _step(summary: StepSummary, report: StepReport | None, say: Say) -> Json:
+def _step(
+    summary: StepSummary, report: StepReport | None, samples: Mapping[str, Sample], say: Say
+) -> Json:
     head = {"step": summary.step.value, "state": summary.state.value}
-    return {**head, **(_concluded(report, say) if report else {})}
+    if report is None:
+        return head
+    rows = enumerate(one.label for one in report.comparisons)
+    kept = {row: _sample(samples[label]) for row, label in rows if label in samples}
+    return {**head, **_concluded(report, say), "samples": kept}
 
 
 def _concluded(report: StepReport, say: Say) -> Json:
@@ -162,6 +178,17 @@ def _side(side: SideInfo) -> Json:
         "role": side.role.value,
         "lines": [(plain(name), plain(value)) for name, value in lines.items()],
         "lifted": [plain(each) for each in (*side.lifted, *side.notes)],
+    }
+
+
+def _sample(sample: Sample) -> Json:
+    return {
+        "reference": [plain(each) for each in sample.reference],
+        "candidate": [plain(each) for each in sample.candidate],
+        "edge": number(sample.edge, digits=6),
+        "counts": sample.counts,
+        "n_seen": sample.n_seen,
+        "heat": encode(sample.heat),
     }
 
 

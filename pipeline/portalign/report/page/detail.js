@@ -24,7 +24,8 @@ function detail(step, row) {
     el("p", {}, step.value("reason", row)),
     worst,
     el("dl", { class: "facts" }, facts.filter(([, value]) => value !== "").map(([name, value]) =>
-      el("div", {}, el("dt", {}, t(name)), el("dd", {}, value)))));
+      el("div", {}, el("dt", {}, t(name)), el("dd", {}, value)))),
+    valuesOf(step, row));
 }
 
 const PLACES = { origin: "it begins here", inherited: "inherited", unresolved: "where it begins is not resolved" };
