@@ -45,7 +45,6 @@ def measurement(**changes: Any) -> Measurement:
         norm_difference=1.3e-7,
         norm_reference=2.25,
         norm_candidate=2.25,
-        max_abs_reference=1.5,
         worst_index=(1, 2),
         worst_reference=0.1234,
         worst_candidate=0.1236,

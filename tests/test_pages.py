@@ -74,3 +74,17 @@ def test_only_contiguous_maps_have_a_run(tmp_path: Path, cut) -> None:
     assert open_run(cut(values)) is None
     if run:
         run.close()
+
+
+@pytest.mark.parametrize("offset", [0, 4, 128, 4090])
+def test_bytes_are_read_to_half_a_page_off_where_they_lie(tmp_path: Path, offset: int) -> None:
+    run = open_run(_mapped(tmp_path / "a", _values("float32"), offset=offset))
+    assert run
+
+    buffer = run.buffer(np.dtype("float32"), 1000)
+
+    start = buffer.__array_interface__["data"][0]
+    assert start % 64 == 0
+    assert 1984 <= (start - offset) % 4096 <= 2112  # 64 and less is where copying is slow
+    assert (buffer.size, buffer.dtype) == (1000, np.float32)
+    run.close()

@@ -73,7 +73,6 @@ class Measurement:
         rel_frobenius: ``||reference - candidate|| / ||reference||``; 0 if both norms are 0, inf if
             only the reference's is.
         norm_difference, norm_reference, norm_candidate: Frobenius norms.
-        max_abs_reference: greatest finite ``|reference|``.
         worst_index: index of the greatest difference (or of the first non-finite mismatch).
         max_ulp: greatest distance in units in the last place of the coarser float dtype; -1 if
             not floating.
@@ -97,7 +96,6 @@ class Measurement:
     norm_difference: float
     norm_reference: float
     norm_candidate: float
-    max_abs_reference: float
     worst_index: tuple[int, ...]
     worst_reference: float
     worst_candidate: float

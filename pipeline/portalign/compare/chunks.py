@@ -99,9 +99,11 @@ def _side(flat: Array, n_elements: int) -> _Side:
     run = open_run(flat) if is_native and flat.nbytes >= RUN_BYTES else None
     if run is None and is_native and flat.flags.aligned:
         return _Side(lambda start, stop: flat[start:stop])
-    buffer = _buffer(flat, min(n_elements, flat.size))
+    n_buffer = min(n_elements, flat.size)
     if run is None:
-        return _Side(lambda start, stop: _copy(flat[start:stop], buffer))
+        aside = _buffer(flat, n_buffer)
+        return _Side(lambda start, stop: _copy(flat[start:stop], aside))
+    buffer = run.buffer(flat.dtype, n_buffer)
 
     def read(start: int, stop: int) -> Array:
         piece = buffer[: min(stop, flat.size) - start]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
-from typing import BinaryIO, final
+from typing import Any, BinaryIO, final
 
 import numpy as np
 
 from portalign.errors import InputError
 from portalign.records import Array
 
+_LINE = 64  # bytes of a cache line
 _DROP = getattr(mmap, "MADV_DONTNEED", None)  # absent on Windows
 
 
@@ -47,10 +48,25 @@ class Run:
         file: stands at the first byte.
     """
 
-    __slots__ = ("_file",)
+    __slots__ = ("_file", "_start")
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._start = file.tell()
+
+    def buffer(self, dtype: np.dtype[Any], n_elements: int) -> Array:
+        """Room for `n_elements`, in a good place to read to.
+
+        Half a page from where the bytes lie in theirs: 64 bytes or less behind it an AMD EPYC (with
+        512 kB of second-level cache per core) copies 1.8 GB/s instead of 11, for each load then
+        seems to need the store before it.
+        """
+        room = np.empty(n_elements * dtype.itemsize + 2 * mmap.PAGESIZE, np.uint8)
+        first: int = room.__array_interface__["data"][0]
+        wanted = self._start + mmap.PAGESIZE // 2
+        skipped = (wanted - first) % mmap.PAGESIZE
+        skipped += -(first + skipped) % _LINE
+        return room[skipped : skipped + n_elements * dtype.itemsize].view(dtype)
 
     def read(self, buffer: Array) -> None:
         """Fill a contiguous buffer with the next bytes.
