@@ -228,3 +228,53 @@ def test_kernels_with_exact_constants_are_left_alone(name: str) -> None:
 
         assert notes == []
         assert [a.tobytes() for a in bare] == [b.tobytes() for b in lifted]
+
+
+LOGITS = RANDOM.normal(size=(32, 10)) * 60
+LABELS = RANDOM.integers(0, 10, 32)
+LOSSES: dict[str, tuple[Function, Function]] = {
+    "labels": (
+        lambda z: T.cross_entropy(z, torch.tensor(LABELS)),
+        lambda z: P.cross_entropy(z, paddle.to_tensor(LABELS)),
+    ),
+    "ignored labels, summed, classes second": (
+        lambda z: T.cross_entropy(
+            z[None].mT, torch.tensor(LABELS[None]), ignore_index=3, reduction="sum"
+        ),
+        lambda z: P.cross_entropy(
+            z[None].transpose([0, 2, 1]),
+            paddle.to_tensor(LABELS[None]),
+            ignore_index=3,
+            reduction="sum",
+            axis=1,
+        ),
+    ),
+    "soft labels": (
+        lambda z: T.cross_entropy(z, torch.full_like(z, 0.1)),
+        lambda z: P.cross_entropy(z, paddle.full_like(z, 0.1), soft_label=True),
+    ),
+    "logarithms": (
+        lambda z: T.nll_loss(T.log_softmax(z, -1), torch.tensor(LABELS)),
+        lambda z: P.nll_loss(P.log_softmax(z, -1), paddle.to_tensor(LABELS)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_that_paddle_cuts_off_is_torchs_without_the_cut(name: str) -> None:
+    reference, candidate = LOSSES[name]
+    exact = float(reference(torch.tensor(LOGITS)))
+
+    loss, uncut = frameworks.load("paddle").uncut(lambda: candidate(paddle.to_tensor(LOGITS)))
+
+    assert float(loss) == float(candidate(paddle.to_tensor(LOGITS)))
+    assert float(loss) < 0.8 * exact
+    assert float(uncut) == pytest.approx(exact, rel=EXACT)
+
+
+def test_a_loss_with_nothing_to_cut_has_no_second_value() -> None:
+    _, candidate = LOSSES["labels"]
+
+    _, uncut = frameworks.load("paddle").uncut(lambda: candidate(paddle.to_tensor(LOGITS / 60)))
+
+    assert uncut is None

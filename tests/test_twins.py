@@ -34,6 +34,11 @@ FLOOR_FAULTS = {
 }
 
 
+# Logits so far apart that paddle's cross entropy stops at 64.
+CUT = ("settings.gain=400.0",)
+SMOOTHED = "loss={name: cross_entropy, candidate: {label_smoothing: 0.001}}"
+
+
 def _low(mistake: str, *more: str, dtype: str = "float32") -> Case:
     settings = (f"settings.mistake={mistake}", f"settings.dtype={dtype}")
     return Case(Step.FORWARD, (*settings, *more), port="../low")
@@ -51,6 +56,8 @@ CASES = {
         f"floors {mistake}": Case(Step.BACKWARD, (f"settings.mistake={mistake}",), port="../floors")
         for mistake in ("none", *FLOOR_FAULTS)
     },
+    "cut": Case(Step.BACKWARD, CUT, port="../floors"),
+    "cut, another loss": Case(Step.BACKWARD, (*CUT, SMOOTHED), port="../floors"),
     "gelu": Case(Step.BACKWARD, ("settings.mistake=tanh_gelu", *AS_SHIPPED)),
     "bf16 torch": _low("rewrite", dtype="bfloat16"),
     "bf16 paddle": _low("none", PADDLE, dtype="bfloat16"),
@@ -148,6 +155,26 @@ def test_a_fault_at_such_a_kernel_is_found_there(results: dict[str, Result], mis
 
     assert result.exit_code == 1
     assert result.begins_at == FLOOR_FAULTS[mistake], result.text
+
+
+def test_a_loss_that_paddle_cut_off_is_compared_without_the_cut_and_named(
+    results: dict[str, Result],
+) -> None:
+    report = results["cut"].report
+    losses = [c for c in report.comparisons if c.key.kind is Kind.LOSS]
+
+    assert report.outcome is Outcome.PASS, results["cut"].text
+    assert max(c.twin.rel_frobenius for c in losses if c.twin) <= TWINS
+    assert any(
+        note.startswith("paddle cuts exponents of the loss off: it says ") for note in report.notes
+    )
+
+
+def test_a_wrong_loss_is_not_excused_by_a_cut(results: dict[str, Result]) -> None:
+    result = results["cut, another loss"]
+
+    assert result.exit_code == 1
+    assert "loss" in result.begins_at[0], result.text
 
 
 def test_a_tanh_gelu_fails_backward_though_ten_losses_agree(results: dict[str, Result]) -> None:

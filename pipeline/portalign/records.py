@@ -43,6 +43,7 @@ class Kind(str, Enum):
     METRIC = "metric"
     LR = "lr"
     LOSS = "loss"
+    UNCUT = "uncut loss"  # what a loss is without the cut of a kernel; stands beside it
     GRADIENT = "gradient"
     GRADIENT_NORM = "gradient_norm"
     OPTIMIZER_STATE = "optimizer_state"

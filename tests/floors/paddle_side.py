@@ -9,8 +9,9 @@ from paddle import nn
 
 
 class Net(nn.Layer):
-    def __init__(self, mistake: str) -> None:
+    def __init__(self, mistake: str, gain: float) -> None:
         super().__init__()
+        self.gain = gain
         self.first = nn.Conv2D(3, 8, 3)
         kind = _Leaky if mistake == "gradient" else nn.AvgPool2D
         self.pool = kind(3, 2, padding=1, exclusive=False)
@@ -24,7 +25,7 @@ class Net(nn.Layer):
     def forward(self, x: paddle.Tensor) -> dict[str, paddle.Tensor]:
         x = self.gate(self.resize(self.pool(self.first(x))))
         x = self.mean(self.act(self.second(x)))
-        return {"logits": self.head(x.flatten(1))}
+        return {"logits": self.head(x.flatten(1)) * self.gain}
 
 
 class _Gate(nn.Hardsigmoid):
@@ -40,6 +41,6 @@ class _Leaky(nn.AvgPool2D):
 
 
 def build(settings: Mapping[str, object]) -> nn.Layer:
-    model = Net(str(settings["mistake"]))
+    model = Net(str(settings["mistake"]), float(str(settings["gain"])))
     model.eval()
     return model

@@ -13,6 +13,7 @@ from portalign.compare.between import inside_glue
 from portalign.compare.grafts import compare_grafted, origins, with_grafts
 from portalign.compare.locate import locate
 from portalign.errors import TraceError
+from portalign.mapping.cuts import without_cuts
 from portalign.mapping.pair import Pairing
 from portalign.records import Trace
 from portalign.results import Comparison, Divergence
@@ -45,7 +46,7 @@ def begins(
     try:
         if (graft / FAILURE).is_file():
             return found, (_note((graft / FAILURE).read_text(encoding="utf-8")),)
-        trace = read_trace(graft)
+        trace = without_cuts(reference, read_trace(graft))[1]
     except (TraceError, OSError) as err:
         return found, (_note(err.found if isinstance(err, TraceError) else str(err)),)
     grafted = compare_grafted(pairing, trace)

@@ -141,7 +141,7 @@ def _belongs(key: TensorKey, kept: set[int]) -> bool:
     if key.kind is Kind.GRADIENT:
         is_inner = key.slot.startswith(("in.", "out.")) and key.path != ""
         return key.iteration in kept and not is_inner and key.slot != "clipped"
-    is_number = key.kind is Kind.LOSS or (
+    is_number = key.kind in (Kind.LOSS, Kind.UNCUT) or (
         key.kind in _BY_PARAMETER and key.path not in ("global", "lr")
     )
     return is_number and key.iteration in kept

@@ -259,6 +259,11 @@ class Framework(ABC):
         """The loss as a function of (model outputs, batch tensors) -> scalar tensor."""
 
     @abstractmethod
+    def uncut(self, compute: Callable[[], Tensor]) -> tuple[Tensor, Tensor | None]:
+        """A loss as `compute` gives it, and what it is without the cut that this framework's
+        kernels made in its exponents; None where they made none."""
+
+    @abstractmethod
     def trainer(
         self,
         model: Model | None,

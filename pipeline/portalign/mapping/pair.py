@@ -12,6 +12,7 @@ from portalign.mapping._activations import pair_activations
 from portalign.mapping._modules import module_map
 from portalign.mapping._outputs import pair_outputs
 from portalign.mapping._state import STATE, pair_state, without_state
+from portalign.mapping.cuts import without_cuts
 from portalign.mapping.layouts import AS_IS
 from portalign.mapping.pairing import Pair, Pairing, when
 from portalign.mapping.weights import WeightPlan
@@ -43,6 +44,7 @@ def pair(
 
     Incomplete traces are paired as far as they go.
     """
+    reference, candidate = without_cuts(reference, candidate)
     structures = (_structure(reference), _structure(candidate))
     sides = (_native(reference), _native(candidate))
     pairs, unpaired = pair_state(sides, structures, plan)

@@ -20,7 +20,7 @@ from portalign.stages.batches import batches_of, model_arguments
 from portalign.stages.draws import replayed
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session, at_precision, restore, tensors_of
-from portalign.stages.training import forward_for_loss, record_gradients, training
+from portalign.stages.training import forward_and_backward, record_gradients, training
 from portalign.store import TraceWriter, read_trace
 from portalign.store.layout import GRAFT
 
@@ -69,9 +69,8 @@ def _run_once(session: Session, model: Model, values: _Values, precision: Precis
     trainer, loss_function = training(session, model, precision)
     trainer.reset()
     with framework.graft(model, replacement, sink, gradients=True):
-        loss = loss_function(*forward_for_loss(session, model, batch, precision))
-        session.recorder.tensor(TensorKey(Kind.LOSS, "loss", precision=precision), loss)
-        trainer.backward(loss)
+        key = TensorKey(Kind.LOSS, "loss", precision=precision)
+        forward_and_backward(session, model, batch, trainer, loss_function, key)
     record_gradients(session, trainer, 0, precision)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from portalign.errors import CaptureError
 from portalign.frameworks.base import Batch, Model, Tensor, Trainer
@@ -93,11 +94,25 @@ def forward_and_backward(
     """Run the model, record its loss under `key`, and run backward from it."""
     taken = forward_for_loss(session, model, batch, key.precision)
     with blame("the loss", session.request):
-        loss = loss_function(*taken)
+        loss, uncut = session.framework.uncut(lambda: loss_function(*taken))
     # As one number: a loss of shape [1] on one side is the same loss.
     session.recorder.tensor(key, loss.reshape([]))
+    if uncut is not None:
+        session.recorder.tensor(replace(key, kind=Kind.UNCUT), uncut.reshape([]))
+        session.notes += _cut_note(session, key, loss, uncut)
     with blame("backward from the loss", session.request):
         trainer.backward(loss)
+
+
+def _cut_note(session: Session, key: TensorKey, loss: Tensor, uncut: Tensor) -> list[str]:
+    if key.precision is not Precision.NATIVE:
+        return []
+    said, meant = (float(session.framework.numpy(each.reshape([]))) for each in (loss, uncut))
+    name = session.framework.name
+    return [
+        f"{name} cuts exponents of the loss off: it says {said:.6g} in iteration {key.iteration}, "
+        f"and without the cut {meant:.6g}, which is compared with a side that doesn't cut"
+    ]
 
 
 def record_gradients(

@@ -23,6 +23,7 @@ from portalign.frameworks.base import (
 )
 from portalign.frameworks.leaves import leaves
 from portalign.frameworks.paddlepaddle import (
+    cuts,
     drawing,
     lifting,
     losses,
@@ -124,6 +125,9 @@ class PaddlePaddle(Framework):
         self, spec: Spec, settings: Mapping[str, object], *, other_framework: str
     ) -> Callable[[object, Mapping[str, Tensor]], Tensor]:
         return losses.loss(spec, settings)
+
+    def uncut(self, compute: Callable[[], Tensor]) -> tuple[Tensor, Tensor | None]:
+        return cuts.uncut(compute)
 
     def trainer(
         self,

@@ -134,6 +134,9 @@ class PyTorch(Framework):
     ) -> Callable[[object, Mapping[str, Tensor]], Tensor]:
         return losses.loss(spec, settings, round_scalars=other_framework == "paddle")
 
+    def uncut(self, compute: Callable[[], Tensor]) -> tuple[Tensor, Tensor | None]:
+        return compute(), None  # torch's kernels cut nothing
+
     def trainer(
         self,
         model: Model | None,
