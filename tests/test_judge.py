@@ -103,6 +103,15 @@ def test_equal_infinities_beside_rounding_pass() -> None:
     assert _judged(reference, candidate).verdict is Verdict.CLOSE
 
 
+def test_a_difference_that_overflows_fails_although_what_is_allowed_overflows_too() -> None:
+    lowest = np.finfo(np.float64).min
+    mask, inverted = np.tile([0.0, lowest], 8), np.tile([lowest, 0.0], 8)
+
+    assert _judged(mask, mask.copy(), twins=(mask, mask.copy())).outcome is Outcome.PASS
+    assert _judged(mask, inverted).outcome is Outcome.FAIL
+    assert _judged(mask, inverted, twins=(mask, inverted)).outcome is Outcome.FAIL
+
+
 def test_equal_values_of_another_float_dtype_are_close_and_not_identical() -> None:
     found = _judged(np.ones(3, np.float32), np.ones(3, np.float16))
 
