@@ -70,11 +70,11 @@ def relative(made: Numbers, target: Numbers) -> float:
     """
     if made.shape != target.shape:
         return float("inf")
-    is_same = made == target
     with np.errstate(all="ignore"):
-        difference = np.where(is_same, 0.0, made - target)
-        size = np.linalg.norm(np.where(np.isfinite(target), target, 0.0))
-        found = float(np.linalg.norm(difference) / (size or 1.0))
+        finite = np.where(np.isfinite(target), target, 0.0)
+        unit = float(np.abs(finite).max(initial=0.0)) or 1.0  # norms of masks overflow
+        difference = np.where(made == target, 0.0, made / unit - target / unit)
+        found = float(np.linalg.norm(difference) / (np.linalg.norm(finite / unit) or 1.0))
     return found if np.isfinite(found) else float("inf")
 
 

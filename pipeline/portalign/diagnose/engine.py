@@ -62,6 +62,8 @@ class Doctor:
         proved: list[tuple[Proposal, Proof]] = []
         tried: list[str] = []
         for name, propose in self._asked(site):
+            if any(each.cost <= 1 for each, _ in proved):  # there is no cheaper one
+                break
             try:
                 for each in propose(site):
                     tried.append(name)
@@ -75,11 +77,13 @@ class Doctor:
         return [_finding(site, cause, best, proof) for cause in best.causes]
 
     def _asked(self, site: Site) -> Iterator[tuple[str, Callable[[Site], Iterable[Proposal]]]]:
-        for family in all_families():
-            yield family.name, partial(self._of_family, family=family)
-        for rule in other_rules():
-            if site.origin.kind in rule.kinds:
-                yield rule.name, rule.propose
+        families = sorted(all_families(), key=lambda family: family.is_dear)
+        asked = [(each, partial(self._of_family, family=each)) for each in families]
+        yield from ((each.name, ask) for each, ask in asked if not each.is_dear)
+        yield from (
+            (rule.name, rule.propose) for rule in other_rules() if site.origin.kind in rule.kinds
+        )
+        yield from ((each.name, ask) for each, ask in asked if each.is_dear)
 
     def _of_family(self, site: Site, *, family: Family) -> Iterator[Proposal]:
         knobs = knobs_of(family.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import final
 
@@ -64,7 +65,7 @@ class Source:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """One side of a place: what it made, and what it had to make it from.
 
@@ -104,7 +105,7 @@ class View:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Site:
     """An origin with both sides' views of it."""
 
@@ -116,3 +117,21 @@ class Site:
         """Earlier tensors that both sides had, nearest first."""
         names = {source.name for source in self.candidate.earlier}
         return tuple(source for source in self.reference.earlier if source.name in names)
+
+
+def everything(site: Site) -> tuple[Source, ...]:
+    """What the reference had, nearest first, then what only the candidate had by then."""
+    found = {source.name: source for source in site.reference.earlier}
+    for source in site.candidate.earlier:
+        found.setdefault(source.name, source)
+    return tuple(found.values())
+
+
+def common_path(one: str, other: str) -> str:
+    """The innermost module that holds both; "" for the root.
+
+    >>> common_path("layers.1.mlp.up", "layers.1.mlp.gate")
+    'layers.1.mlp'
+    """
+    parts = zip(one.split("."), other.split("."), strict=False)
+    return ".".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], parts))

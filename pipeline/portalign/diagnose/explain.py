@@ -1,12 +1,14 @@
 """Find the simplest member of a family that makes what a side made, for each side by itself.
 
-The reference is searched from nothing, the candidate from where the reference was found: a port is
-mostly right. Where the two stand at different members, the knobs that differ are the causes.
+The reference is searched from nothing, the candidate from where the reference was found, for a port
+is mostly right. Where the two stand at different members, the knobs that differ are the causes.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -21,15 +23,21 @@ from portalign.diagnose.words import nice
 DEPTH = (
     2  # knobs turned at once; pairs of causes at one place are tried, triples would take minutes
 )
-MOST = 20_000  # members computed for one side of one place
+TRIED = 40  # readings of like places on which a family may fail before it is no longer searched
+MOST = 10_000  # members computed for one side of one place
 
 
 @final
 @dataclass(slots=True)
 class Seen:
-    """Members found at earlier places, tried first: a cause mostly shows in every layer alike."""
+    """Members found at earlier places, tried first: a cause mostly shows in every layer alike.
+
+    And places where a family explained nothing, with the numbers in their names left out: it isn't
+    searched in every layer, only tried with the members that are known by then.
+    """
 
     members: dict[str, list[tuple[Chosen, Chosen]]] = field(default_factory=dict)
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, family: str, reference: Chosen, candidate: Chosen) -> None:
         """Remember a pair of members, the latest first."""
@@ -63,11 +71,31 @@ def explanations(
             if spaces[0].holds(reference) and spaces[1].holds(candidate):
                 yield Explained(family, (ours, theirs), reference, candidate)
                 return
-        found = _of_reference(spaces[0], [reference for reference, _ in known])
-        also = None if found is None else _nearest(spaces[1], found, depth=DEPTH)
-        if found is not None and also is not None:
-            seen.add(family.name, found, also)
-            yield Explained(family, (ours, theirs), found, also)
+        place = family.name, re.sub(r"\d+", "#", site.origin.label)
+        if seen.failures[place] >= TRIED:
+            continue
+        if both := _both(*spaces, [reference for reference, _ in known]):
+            seen.add(family.name, *both)
+            yield Explained(family, (ours, theirs), *both)
+        else:
+            seen.failures[place] += 1
+
+
+def _both(
+    reference: _Space, candidate: _Space, starts: Sequence[Chosen]
+) -> tuple[Chosen, Chosen] | None:
+    """Both sides' members: the reference's from nothing and the candidate's from there, or the
+    other way round, for the reference can be the odd one.
+    """
+    first = _from_nothing(reference, starts)
+    if first is not None:
+        second = _nearest(candidate, first, depth=DEPTH)
+        return None if second is None else (first, second)
+    other = None if reference.is_dear else _from_nothing(candidate, [])
+    if other is None:
+        return None
+    first = _nearest(reference, other, depth=DEPTH)
+    return None if first is None else (first, other)
 
 
 def proposal(site: Site, found: Explained, knobs: Sequence[Knob]) -> Proposal | None:
@@ -102,11 +130,11 @@ class _Space:
     ) -> None:
         self._family, self._reading, self._good = family, reading, good
         self.knobs = knobs
+        self.is_dear = family.is_dear
         self.n_left = MOST
 
     def holds(self, chosen: Chosen) -> bool:
         """The member makes the target."""
-        self.n_left -= 1
         try:
             made = self._made(chosen)
         except (ValueError, IndexError):  # shapes that this member can't have
@@ -114,7 +142,12 @@ class _Space:
         return relative(made, self._reading.view.target) <= self._good
 
     def settings(
-        self, knobs: Sequence[Knob], start: Chosen, *, is_anew: bool = False
+        self,
+        knobs: Sequence[Knob],
+        start: Chosen,
+        *,
+        is_anew: bool = False,
+        with_fits: bool = True,
     ) -> Iterator[Chosen]:
         """Every way to turn all of the knobs from a start, or to set them if it is anew."""
         if not knobs:
@@ -122,15 +155,20 @@ class _Space:
             return
         knob, *rest = knobs
         tried: list[Value] = [] if is_anew else [start.get(knob.name, knob.neutral)]
-        for value in self._options(knob, start):
+        for value in self._options(knob, start, is_anew=is_anew, with_fits=with_fits):
             if value not in tried:
                 tried.append(value)
-                yield from self.settings(rest, {**start, knob.name: value}, is_anew=is_anew)
+                yield from self.settings(
+                    rest, {**start, knob.name: value}, is_anew=is_anew, with_fits=with_fits
+                )
 
-    def _options(self, knob: Knob, start: Chosen) -> Iterator[Value]:
-        yield from knob.values(self._reading, start)
+    def _options(
+        self, knob: Knob, start: Chosen, *, is_anew: bool, with_fits: bool
+    ) -> Iterator[Value]:
+        values = knob.usual if is_anew and knob.usual else knob.values
+        yield from values(self._reading, start)
         yield knob.neutral
-        for guess in knob.guesses:
+        for guess in knob.guesses if with_fits else ():
             value = fitted(
                 lambda value: self._made({**start, knob.name: value}),
                 self._reading.view.target,
@@ -141,6 +179,7 @@ class _Space:
                 yield from nice(value)
 
     def _made(self, chosen: Chosen) -> Numbers:
+        self.n_left -= 1
         return computed(self._family, self.knobs, self._reading, chosen)
 
 
@@ -158,17 +197,17 @@ def _nearest(space: _Space, start: Chosen, *, depth: int) -> Chosen | None:
     return None
 
 
-def _of_reference(space: _Space, starts: Sequence[Chosen]) -> Chosen | None:
-    """The reference's member: near one that was found before, else over all wide knobs together and
-    at most one other.
+def _from_nothing(space: _Space, starts: Sequence[Chosen]) -> Chosen | None:
+    """A side's member: near one that was found before, else over all wide knobs together and at
+    most one other.
     """
     for start in starts:
         if found := _nearest(space, start, depth=1):
             return found
     wide = [knob for knob in space.knobs if knob.is_wide]
-    others = [[], *([knob] for knob in space.knobs if not knob.is_wide)]
-    for other in others:
-        for chosen in space.settings([*other, *wide], {}, is_anew=True):
+    others = [[knob] for knob in space.knobs if not knob.is_wide and not knob.is_odd]
+    for with_fits, other in ((False, []), *((False, each) for each in others), (True, [])):
+        for chosen in space.settings([*other, *wide], {}, is_anew=True, with_fits=with_fits):
             if space.holds(chosen):
                 return chosen
             if space.n_left <= 0:

@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from portalign.diagnose.evidence import Numbers, Site, View
+from portalign.records import Array
 
 Value = Any  # what a knob stands at: a number, a word, True, a tuple; None mostly is its neutral
 Chosen = Mapping[str, Value]
@@ -26,11 +27,13 @@ class Reading:
     Attributes:
         tensors: the family's operands by its own names ("x", "weight").
         names: what the report calls them.
+        others: tensors by name that might have been taken in the place of one.
     """
 
     view: View
     tensors: Mapping[str, Numbers]
     names: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, Array] = field(default_factory=dict)
 
 
 @final
@@ -78,6 +81,8 @@ class Knob:
         neutral: value at which it does nothing.
         is_wide: the usual value differs from model to model (a number of heads, an eps), so the
             reference is searched over all values of all such knobs together.
+        usual: values for that search, where most of `values` only a fault has; None: all of them.
+        is_odd: only a fault turns it, so the side that is searched first isn't searched over it.
         guesses: numbers from which to fit the value, where no value of `values` explains; a knob
             with guesses is turned last, for a fit rests on all others.
         is_log: fit its logarithm.
@@ -91,6 +96,8 @@ class Knob:
     tell: Callable[[Turned], Words]
     neutral: Value = None
     is_wide: bool = False
+    usual: Callable[[Reading, Chosen], Iterable[Value]] | None = None
+    is_odd: bool = False
     guesses: tuple[float, ...] = ()
     is_log: bool = False
 
@@ -107,11 +114,13 @@ class Family:
         name: for knobs to refer to.
         readings: ways to read a site as this computation, for both sides; none where it can't be.
         compute: the output, given what runs at each stage.
+        is_dear: it takes long to search, so it is asked after everything else.
     """
 
     name: str
     readings: Callable[[Site], Iterator[tuple[Reading, Reading]]]
     compute: Callable[[Reading, Run], Numbers]
+    is_dear: bool = False
 
 
 def computed(family: Family, knobs: Sequence[Knob], reading: Reading, chosen: Chosen) -> Numbers:
@@ -124,11 +133,16 @@ def computed(family: Family, knobs: Sequence[Knob], reading: Reading, chosen: Ch
         ValueError, IndexError: the member doesn't fit the shapes.
     """
 
+    turned = [
+        (knob.acts, chosen[knob.name])
+        for knob in knobs
+        if knob.name in chosen and chosen[knob.name] != knob.neutral
+    ]
+
     def run(stage: str, values: Numbers) -> Numbers:
-        for knob in knobs:
-            value = chosen.get(knob.name, knob.neutral)
-            if stage in knob.acts and value != knob.neutral:
-                values = knob.acts[stage](values, value, reading)
+        for acts, value in turned:
+            if stage in acts:
+                values = acts[stage](values, value, reading)
         return values
 
     with np.errstate(all="ignore"):

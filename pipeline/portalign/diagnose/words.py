@@ -65,3 +65,27 @@ def _part(value: float) -> str:
     inverse = 1 / value
     is_power_of_ten = math.isclose(math.log10(inverse), round(math.log10(inverse)), abs_tol=1e-9)
     return f"{value:.6g}" if is_power_of_ten else f"{value:.6g} = 1/{round(inverse)}"
+
+
+def near(name: str, path: str) -> str:
+    """A tensor's name as seen from a module, alike in every layer.
+
+    >>> near("layers.1.attention out.0", "layers.1.norm")
+    'attention out.0'
+    >>> near("layers.0 out.0", "layers.1.norm")
+    'out.0 of the layers before'
+    """
+    module, _, slot = name.partition(" ")
+    parts, own = module.split("."), path.split(".")
+    n = 0
+    while n < min(len(parts), len(own)) and parts[n] == own[n]:
+        n += 1
+    rest, mine = parts[n:], own[n : n + 1]
+    both = [*rest[:1], *mine]
+    are_layers = n > 0 and len(both) == 2 and all(each.isdigit() for each in both)
+    if are_layers and int(both[0]) == int(both[1]) - 1:
+        inner = f"{'.'.join(rest[1:])} {slot}" if rest[1:] else slot
+        return f"{inner} of the {parts[n - 1]} before"
+    if not rest:
+        return f"the module's own {slot}"
+    return f"{'.'.join(rest)} {slot}"

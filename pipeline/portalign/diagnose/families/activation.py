@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from portalign.diagnose.evidence import Numbers, Site, Source, View
+from portalign.diagnose.evidence import Numbers, Site, Source, View, everything
 from portalign.diagnose.family import Family, Reading, Run
 from portalign.findings import OriginKind
 
@@ -19,8 +19,13 @@ def _readings(site: Site) -> Iterator[tuple[Reading, Reading]]:
         if len(sources[0]) == len(sources[1]) == 1:
             yield _reading(site.reference, sources[0][0]), _reading(site.candidate, sources[1][0])
         return
-    fitting = [s for s in site.shared() if s.array.shape == site.reference.made.shape]
-    for source in fitting[:_NEAR]:
+    shape = site.reference.made.shape
+    fitting = {
+        source.name: source
+        for source in (*site.shared(), *everything(site))
+        if source.array.shape == shape and source.array.dtype.kind not in "iub"
+    }
+    for source in list(fitting.values())[:_NEAR]:
         yield _reading(site.reference, source), _reading(site.candidate, source)
 
 

@@ -42,7 +42,7 @@ def _tell(turned: Turned) -> Words:
 RULE = Knob(
     name="activation-function",
     line="another activation function (GELU variants, SiLU, the ReLU family, hard ones), or none",
-    families=("activation",),
+    families=("activation", "gated"),
     acts={"function": _apply},
     values=_values,
     tell=_tell,

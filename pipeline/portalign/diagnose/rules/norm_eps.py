@@ -30,7 +30,7 @@ def _tell(turned: Turned) -> Words:
 RULE = Knob(
     name="norm-eps",
     line="the eps of a norm differs; both values are fitted",
-    families=("norm",),
+    families=("norm", "batch-norm"),
     acts={"variance": _add},
     values=_values,
     tell=_tell,
