@@ -73,10 +73,13 @@ CASES: dict[str, tuple[Spec, Floats, npt.NDArray[Any]]] = {
     "l1": (Spec("l1"), LOGITS, TARGETS),
     "bce_with_logits": (Spec("bce_with_logits"), LOGITS, BITS),
 }
+ELSEWHERE = {"nll", "smooth_l1", "huber", "kl", "ctc", "cosine_embedding", "triplet"}
 
 
 def test_every_loss_of_the_table_is_tested_here() -> None:
-    assert {spec.name for spec, _, _ in CASES.values()} == set(TABLES[Area.LOSS])
+    named = {spec.name for spec, _, _ in CASES.values()}
+
+    assert named | ELSEWHERE == set(TABLES[Area.LOSS])  # the table of equivalents runs the others
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -211,18 +214,72 @@ def test_what_a_loss_cannot_use_is_refused_alike(
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        (Spec("crossentropy"), "known: cross_entropy, mse"),
-        (Spec("mse", args={"reduction": "sum"}), "no argument 'reduction'; known: output, labels"),
+        (Spec("crossentropy"), "known: cross_entropy, nll, mse"),
+        (Spec("mse", args={"weight": 2}), "no argument 'weight'; known: output, labels"),
+        (Spec("mse", args={"reduction": "batchmean"}), "wanted one of mean, sum, none"),
+        (Spec("bce_with_logits", args={"pos_weight": [1, 0]}), "wanted a list of numbers > 0"),
         (Spec("cross_entropy", args={"label_smoothing": 1.0}), "wanted a number >= 0 and < 1"),
         (Spec(function="/x.py:fn", args={"output": "a"}), "known: none, it reads the settings"),
     ],
-    ids=["name", "argument", "value", "own"],
+    ids=["name", "argument", "reduction", "weights", "value", "own"],
 )
 def test_unknown_losses_and_arguments_are_refused(spec: Spec, said: str) -> None:
     for losses, _, _ in SIDES:
         with pytest.raises(CaptureError) as caught:
             losses.loss(spec, {})
         assert said in caught.value.found
+
+
+def test_a_loss_of_several_outputs_wants_several() -> None:
+    spec = Spec("triplet", args={"positive": "positive", "negative": "negative"})
+    for losses, _, tensor in SIDES:
+        one, other = tensor(LOGITS), tensor(TARGETS)
+        compute = losses.loss(spec, {})
+
+        for outputs, said in (
+            (one, "it is one tensor"),
+            ((one, other, one), "it is a tuple of 3"),  # a name means the first of a tuple
+            ({"anchor": one, "positive": other, "negative": one}, "no tensor 0; it is a dict"),
+        ):
+            with pytest.raises(CaptureError, match=said):
+                compute(outputs, {})
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_gradients_of_label_rows_agree_although_float32_rows_miss_one(
+    reduction: str, smoothing: float
+) -> None:
+    rows = RANDOM.dirichlet(np.ones(4), 12).astype(np.float32)
+    assert (rows.sum(1, dtype=np.float64) != 1).any()
+    args = {"soft_labels": True, "label_smoothing": smoothing, "reduction": reduction}
+    gradients = {}
+    for rounds in (True, False):
+        for losses, lifting, tensor in SIDES:
+            leaf = tensor(LOGITS)
+            leaf.stop_gradient = False
+            leaf = leaf.requires_grad_() if isinstance(leaf, torch.Tensor) else leaf
+            with lifting.lifted():
+                compute = losses.loss(Spec("cross_entropy", args=args), {}, round_scalars=rounds)
+                compute(leaf, {"labels": tensor(rows.astype(np.float64))}).backward()
+            gradients[losses, rounds] = leaf.grad.numpy()
+
+    reference, naive = gradients[torch_losses, True], gradients[torch_losses, False]
+    candidate = gradients[paddle_losses, True]
+    size = np.abs(reference).max()
+    assert np.abs(reference - candidate).max() < 1e-14 * size  # measured: 3e-16
+    assert np.abs(naive - candidate).max() > 1e-10 * size  # measured: 2e-8
+
+
+def test_paddles_nll_loss_reduces_ignored_labels_right_in_the_twin() -> None:
+    labels = CLASSES_.copy()
+    labels[:3] = -100
+    weights = [0.5, 2.0, 1.0, 1.5]
+    for args in ({}, {"class_weights": weights}, {"reduction": "sum"}):
+        # Float64 without `lifted` writes beyond its memory in paddle 3.3.1.
+        first, second = _losses(Spec("nll", args=args), LOGITS, labels)
+
+        assert first == pytest.approx(second, rel=48 * 2.2e-16)
 
 
 def test_an_own_loss_must_give_one_number(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import yaml
 with warnings.catch_warnings():
     # paddle 3.3.1 warns on import where ccache is missing.
     warnings.filterwarnings("ignore", message=".*ccache", category=UserWarning)
-    from equivalents import lr_scheduler, metric, optimizer
+    from equivalents import loss, lr_scheduler, metric, optimizer
 
 from equivalents.measured import Measured
-from portalign.equivalents import metrics, optimizers, schedulers
+from portalign.equivalents import losses, metrics, optimizers, schedulers
 from portalign.equivalents.rows import Area, Row
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "equivalents.md"
@@ -24,6 +24,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "equivalents.md"
 AREAS: Mapping[Area, tuple[Sequence[Row], Callable[[Row], Measured]]] = {
     Area.LR_SCHEDULER: (schedulers.ROWS, lr_scheduler.measure),
     Area.OPTIMIZER: (optimizers.ROWS, optimizer.measure),
+    Area.LOSS: (losses.ROWS, loss.measure),
     Area.METRIC: (metrics.ROWS, metric.measure),
 }
 HEAD = """\
@@ -33,8 +34,8 @@ Written by `make equivalents` from the rows in `pipeline/portalign/equivalents/`
 Each row is one entry of a port file and what both frameworks build of it. Every row was run in
 both (torch 2.13.0, paddlepaddle 3.3.1, on a CPU); "measured" is the greatest difference over all
 iterations, divided by the greatest value of the reference. The tests run every row again and hold
-it to its claim. A row that **differs** is a known difference of the frameworks: no port can remove
-it, portalign reports it, and the number says how large it is.
+it to its claim. A row that **differs** is a known difference of the frameworks: no argument can
+remove it, portalign reports it, and the number says how large it is.
 """
 INTRODUCTIONS = {
     Area.LR_SCHEDULER: (
@@ -49,6 +50,13 @@ INTRODUCTIONS = {
         "warmup of 5, in the float64 twins. What Paddle keeps in float32 is rounded on the torch\n"
         "twin, so what is left is what the two compute differently. portalign's defaults are\n"
         "torch's, and it passes every one of them to Paddle. LBFGS can't be named in a port file.",
+    ),
+    Area.LOSS: (
+        "## Losses: `loss:`",
+        "Values and gradients of the same outputs and labels in the float64 twins: 40 batches of\n"
+        "12, 5 classes. An entry that names no reduction was run with `mean` (the default), `sum`\n"
+        "and `none`: the frameworks' unreduced losses, and their mean over all elements. Where an\n"
+        "entry names `ignore_index`, a third of the labels is ignored.",
     ),
     Area.METRIC: (
         "## Metrics: `metrics:`",

@@ -3,10 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from portalign.errors import CaptureError
 from portalign.frameworks.base import Tensor
 from portalign.request import Json, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a named loss is computed from.
+
+    Attributes:
+        outputs: what the model returned.
+        batch: fields of the batch as tensors.
+        arguments: of the loss, completed.
+        tensor_type: the framework's tensor class.
+        rounds: feed float64 what the other framework keeps in float32.
+    """
+
+    outputs: object
+    batch: Mapping[str, Tensor]
+    arguments: Mapping[str, Json]
+    tensor_type: type
+    rounds: bool = False
+
+    def output(self, argument: str = "output") -> Tensor:
+        """The model's output that this argument names."""
+        return pick_output(self.outputs, self.arguments[argument], self.tensor_type)
+
+    def several(self, *arguments: str) -> list[Tensor]:
+        """The model's outputs that these arguments name.
+
+        Raises:
+            CaptureError: two of them are one tensor.
+        """
+        found = [self.output(argument) for argument in arguments]
+        for at, one in enumerate(found):
+            if any(one is other for other in found[:at]):
+                raise CaptureError(
+                    f"{' and '.join(arguments)} are not {len(found)} outputs; "
+                    f"{_describe(self.outputs, self.tensor_type)}",
+                    why="a loss that compares an output with itself says nothing",
+                    do=f"name each under `loss:`, such as `{arguments[at]}: {at}` or by its name",
+                )
+        return found
+
+    def field(self, argument: str = "labels") -> Tensor:
+        """The batch's field that this argument names."""
+        return pick_labels(self.batch, self.arguments[argument])
+
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """Output and labels of an elementwise loss, both in the output's shape and dtype kind."""
+        output, target = self.output(), self.field()
+        return output, target.reshape(target_shape(tuple(output.shape), tuple(target.shape)))
+
+    def classes(self) -> tuple[Tensor, Tensor]:
+        """Scores and integer labels; labels ``[...]`` or with one class dimension more.
+
+        Raises:
+            CaptureError: labels of a floating dtype.
+        """
+        output, target = self.output(), self.field()
+        if target.is_floating_point():
+            raise CaptureError(
+                f"labels are {target.dtype}, this loss wants integers",
+                why="the frameworks read class probabilities differently",
+                do="yield integer labels, or write `soft_labels: true` under `loss:` where they "
+                "are probabilities",
+            )
+        return output, target
 
 
 def pick_output(outputs: object, name: str | int, tensor_type: type) -> Tensor:
@@ -110,6 +176,8 @@ def refuse_search(optimizer: Spec) -> None:
 
 
 def _describe(outputs: object, tensor_type: type) -> str:
+    if isinstance(outputs, tensor_type):
+        return "it is one tensor"
     if isinstance(outputs, Mapping):
         return f"it is a {type(outputs).__name__} of {', '.join(map(str, outputs))}"
     if isinstance(outputs, (tuple, list)):
