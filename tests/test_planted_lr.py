@@ -52,6 +52,15 @@ WRONG: dict[str, tuple[Case, str]] = {
         "point 0, 1e-05 against 0",
     ),
 }
+# what must be said of each
+CLAIMS = {
+    "a whole cosine": "num_cycles 0.5 against 1 (cosine_warmup)",
+    "warmup one longer": "warmup 100 against 101 (linear_warmup)",
+    "warmup one ahead": "1 step ahead of the reference's",
+    "another end": "end_lr 0 against 0.0001 (polynomial)",
+    "never stepped": "the candidate's learning rate stays at 1e-05",
+    "never stepped in the reference": "the reference's learning rate stays at 1e-05",
+}
 VAIN = {"stepped on neither side": _functions("never_stepped", "never_stepped")}
 
 
@@ -81,6 +90,21 @@ def test_a_wrong_schedule_fails_and_the_first_iteration_is_named(
     assert result.begins_at == (result.report.divergence.first,)
     assert f"first at {first}" in result.text
     assert "diverged" in result.text
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_report_says_why(results: dict[str, Result], name: str) -> None:
+    result = results[name]
+
+    (finding,) = result.report.findings
+    assert finding.is_confirmed
+    assert CLAIMS[name] in finding.claim
+    assert f"cause ({finding.rule}): {finding.claim}" in result.text
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_schedule_has_no_findings(results: dict[str, Result], name: str) -> None:
+    assert results[name].report.findings == ()
 
 
 def test_a_schedule_stepped_on_neither_side_proves_nothing(results: dict[str, Result]) -> None:

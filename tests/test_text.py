@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from portalign.findings import Finding, FindingKind
 from portalign.records import Step
 from portalign.report.aggregate import gather
 from portalign.report.data import write_step_report
@@ -167,6 +168,18 @@ def test_the_closing_lines_name_first_difference_reservations_and_counts() -> No
         "reservation: constant-lr: The LR never changes. (and 1 more, see report.json)",
         "3 compared (1 rounding, 1 divergent, 1 undecided), 2 on one side only",
     )
+
+
+def test_a_confirmed_cause_has_a_line_in_the_log_and_a_guess_has_none() -> None:
+    cause = Finding("norm-eps", FindingKind.CAUSE, ("a",), "eps is 1e-5", is_confirmed=True)
+    guess = dataclasses.replace(cause, is_confirmed=False)
+    sure, unsure = (
+        closing_lines(dataclasses.replace(failing_report(), findings=found))
+        for found in ((cause, guess, cause), (guess,))
+    )
+
+    assert sure[1] == "cause (norm-eps): eps is 1e-5, at a (and 1 more findings)"
+    assert not [line for line in unsure if "eps" in line]
 
 
 def test_the_first_difference_is_the_one_that_comes_first_and_not_the_largest() -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import final
 
 from portalign.diagnose.confirm import Cause, Proof, Proposal, confirmed, difference
+from portalign.diagnose.curves import explain_rates
 from portalign.diagnose.evidence import Evidence, Site
 from portalign.diagnose.explain import Seen, explanations, proposal
 from portalign.diagnose.family import Family
@@ -34,8 +35,12 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     """Name the causes of a step's origins."""
     doctor = Doctor()
     sites = Sites(evidence)
+    numbers = doctor.numbers(evidence)
     found: list[Finding] = []
     for origin in evidence.divergence.places:
+        if origin.label in numbers:
+            found.append(numbers[origin.label])
+            continue
         site = doctor.seen(sites, origin)
         found += doctor.causes(site) if site else [_unexplained(origin, ())]
     return Diagnosis(merged(found), tuple(dict.fromkeys(doctor.notes)))
@@ -48,6 +53,14 @@ class Doctor:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self._seen = Seen()
+
+    def numbers(self, evidence: Evidence) -> dict[str, Finding]:
+        """Findings on learning rates, by the label of the origin."""
+        try:
+            return explain_rates(evidence)
+        except Exception as err:  # a rule must never break a verdict
+            self.notes.append(f"the learning rates could not be explained: {_said(err)}")
+            return {}
 
     def seen(self, sites: Sites, origin: Origin) -> Site | None:
         """The site of an origin, if there is one."""

@@ -84,6 +84,8 @@ def _cosine(t: Rates, a: Arguments, base: float) -> Rates:
 def _cosine_warm_restarts(t: Rates, a: Arguments, base: float) -> Rates:
     start, length, done = 0, a["t_0"], []
     while start < len(t):
+        if length < 1:
+            raise ValueError(f"a cycle of {length} steps")
         done.append(_cosine(t[start : start + length] - start, {**a, "t_max": length}, base))
         start, length = start + length, length * a["t_mult"]
     return np.concatenate([*done, np.empty(0)])

@@ -163,12 +163,15 @@ def comparison_document(
 def closing_lines(report: StepReport) -> tuple[str, ...]:
     """Return the last lines of the step's diff log, the verdict last of all.
 
-    Where it differs first, what training showed, reservations, counts, verdict.
+    Where it differs first and why, what training showed, reservations, counts, verdict.
     """
     lines = []
     ranked = worst_first(report.comparisons)
     if reason := _reason(report, ranked):
         lines.append(f"first difference: {reason}")
+    if named := [one for one in report.findings if one.is_confirmed]:
+        more = f" (and {len(named) - 1} more findings)" if len(named) > 1 else ""
+        lines.append(plain(told(named[0])[0]) + more)
     lines += _trained(report)
     if report.reservations:
         first, n_more = report.reservations[0], len(report.reservations) - 1
