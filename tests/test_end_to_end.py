@@ -228,6 +228,18 @@ def test_quiet_prints_one_line_a_step(home: Path, twins: Ended) -> None:
     assert ran.err == ""
 
 
+def test_json_is_what_a_step_found_and_nothing_else(home: Path, twins: Ended) -> None:
+    ran = _portalign("step", "lr_scheduler", "--port", TWINS, "--json", "--rejudge", cwd=home)
+
+    found = json.loads(ran.out)
+    assert (ran.code, ran.err) == (0, "")
+    assert (found["step"], found["state"], found["verdicts"]) == (
+        "lr_scheduler",
+        "pass",
+        {"identical": 1},
+    )
+
+
 def test_a_step_is_judged_again_without_running_a_side(home: Path, twins: Ended) -> None:
     folder = home / "logs/twins"
     captured = {path: path.stat().st_mtime_ns for path in folder.rglob("manifest.json")}

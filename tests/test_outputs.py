@@ -16,6 +16,7 @@ import sample_ports
 from portalign.records import Step
 from portalign.report.aggregate import Recorded, StepState, read_recorded, summarise
 from portalign.report.data import write_step_report
+from portalign.report.document import run_document
 from portalign.report.outputs import recorded_run, write_outputs
 from test_layering import FRAMEWORKS
 
@@ -56,6 +57,28 @@ def test_everything_is_rebuilt_without_frameworks(tmp_path: Path) -> None:
         (folder / name).unlink()
     assert report_without_frameworks(folder, "--quiet").stdout.count("\n") == 1
     assert set(before) == {name for name in OUTPUTS if (folder / name).is_file()}
+
+
+def test_json_is_the_summary_and_nothing_else(tmp_path: Path) -> None:
+    folder = write_port(tmp_path / "deep", sample_ports.deep_port())
+
+    done = report_without_frameworks(folder, "--json", "--lang", "zh")
+
+    said, kept = json.loads(done.stdout), json.loads((folder / "summary.json").read_text())
+    assert said == kept
+    assert done.returncode == 1
+    assert "差异从哪里开始" in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_the_closing_table_stands_worst_first(tmp_path: Path) -> None:
+    found = sample_ports.deep_port()
+    order = (Step.LR_SCHEDULER, Step.FORWARD)
+    swapped = Recorded("deep", {step: found.reports[step] for step in order}, {})
+
+    table = run_document(summarise(swapped)).table
+
+    assert table is not None
+    assert [row.cells[1] for row in table.rows] == ["fail", "blocked", "blocked", "pass"]
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn, Optional
 
@@ -43,6 +45,19 @@ SetOption = Annotated[
 ]
 LogsOption = Annotated[Path, typer.Option("--logs", help="Folder for logs and captures.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print the last line only.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print results as JSON, nothing else.")]
+
+
+class Language(str, Enum):
+    """What reports can be written in."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+LangOption = Annotated[
+    Language, typer.Option("--lang", help="Language of verdicts, reasons and headings.")
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 RejudgeOption = Annotated[
     bool, typer.Option("--rejudge", help="Conclude again from the captures of an earlier run.")
@@ -72,10 +87,12 @@ def step_main(step: str, *, default_logs: Path, argv: list[str] | None = None) -
         overrides: SetOption = None,
         logs: LogsOption = default_logs,
         quiet: QuietOption = False,
+        as_json: JsonOption = False,
+        lang: LangOption = Language.EN,
         debug: DebugOption = False,
         rejudge: RejudgeOption = False,
     ) -> None:
-        wish = _wish(port, overrides, logs, quiet=quiet, debug=debug)
+        wish = _wish(port, overrides, logs, _Manner(quiet, as_json, lang, debug))
         if step == "check":
             _end(check_steps(wish))
         _end(run_steps(wish, (Step(step),), rejudge=rejudge))
@@ -91,10 +108,12 @@ def run(
     overrides: SetOption = None,
     logs: LogsOption = Path("logs"),
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    lang: LangOption = Language.EN,
     debug: DebugOption = False,
 ) -> None:
     """Run all steps of a port and gather them into one verdict."""
-    wish = _wish(port, overrides, logs, quiet=quiet, debug=debug)
+    wish = _wish(port, overrides, logs, _Manner(quiet, as_json, lang, debug))
     run_steps(wish, tuple(Step), is_all=True)
     _end(check_steps(wish))
 
@@ -106,13 +125,14 @@ def step(
     overrides: SetOption = None,
     logs: LogsOption = Path("logs"),
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    lang: LangOption = Language.EN,
     debug: DebugOption = False,
     rejudge: RejudgeOption = False,
 ) -> None:
     """Run one step of a port."""
-    _end(
-        run_steps(_wish(port, overrides, logs, quiet=quiet, debug=debug), (name,), rejudge=rejudge)
-    )
+    wish = _wish(port, overrides, logs, _Manner(quiet, as_json, lang, debug))
+    _end(run_steps(wish, (name,), rejudge=rejudge))
 
 
 @app.command()
@@ -121,10 +141,12 @@ def check(
     overrides: SetOption = None,
     logs: LogsOption = Path("logs"),
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    lang: LangOption = Language.EN,
     debug: DebugOption = False,
 ) -> None:
     """Gather the steps found under the logs folder into one verdict."""
-    _end(check_steps(_wish(port, overrides, logs, quiet=quiet, debug=debug)))
+    _end(check_steps(_wish(port, overrides, logs, _Manner(quiet, as_json, lang, debug))))
 
 
 @app.command()
@@ -167,10 +189,12 @@ def explain(
 def report(
     folder: Annotated[Path, typer.Argument(help="A port's logs: logs/<port>.")],
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    lang: LangOption = Language.EN,
     debug: DebugOption = False,
 ) -> None:
     """Write all reports of a port again from what its steps recorded; needs no framework."""
-    _end(report_again(folder, is_quiet=quiet, is_debug=debug))
+    _end(report_again(_wish("", None, folder, _Manner(quiet, as_json, lang, debug)), folder))
 
 
 @app.command()
@@ -192,8 +216,26 @@ def version() -> None:
     typer.echo(__version__)
 
 
-def _wish(port: str, overrides: list[str] | None, logs: Path, *, quiet: bool, debug: bool) -> Wish:
-    return Wish(port, tuple(overrides or ()), logs, quiet, debug)
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How to say results."""
+
+    quiet: bool
+    as_json: bool
+    lang: Language
+    debug: bool
+
+
+def _wish(port: str, overrides: list[str] | None, logs: Path, manner: _Manner) -> Wish:
+    return Wish(
+        port=port,
+        overrides=tuple(overrides or ()),
+        logs=logs,
+        is_quiet=manner.quiet,
+        is_debug=manner.debug,
+        is_json=manner.as_json,
+        language=manner.lang.value,
+    )
 
 
 def _end(outcome: Outcome) -> NoReturn:

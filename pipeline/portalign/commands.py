@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from portalign.config import Port, load_port
 from portalign.errors import PortalignError, ReportError
 from portalign.publishing import publish, write_and_tell
 from portalign.records import Step
-from portalign.report.aggregate import RunReport
+from portalign.report.aggregate import RunReport, StepSummary
+from portalign.report.codec import encode
 from portalign.report.document import Document, run_document, step_document
 from portalign.report.outputs import recorded_run
+from portalign.report.spoken import spoken
 from portalign.report.text import render
+from portalign.report.words import Say, english, language
 from portalign.results import Outcome
 from portalign.runner import judge_again, run_step
 from portalign.terminal import Progress, edge
@@ -36,6 +40,8 @@ class Wish:
     Attributes:
         port: as the user named it.
         overrides: what was given to ``--set``.
+        is_json: print results as JSON and nothing else.
+        language: of verdicts, reasons and headings: one of `words.LANGUAGES`.
     """
 
     port: str
@@ -43,6 +49,13 @@ class Wish:
     logs: Path
     is_quiet: bool
     is_debug: bool
+    is_json: bool = False
+    language: str = "en"
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing but the last line, or the JSON, is wanted."""
+        return self.is_quiet or self.is_json
 
     @property
     def chosen(self) -> str:
@@ -58,37 +71,40 @@ def run_steps(
     itself.
     """
     outcome = Outcome.INCONCLUSIVE
-    port, out = load(wish), console(is_quiet=wish.is_quiet)
-    for each in steps:
+    port, out = load(wish), console(is_quiet=wish.is_silent)
+    for at, each in enumerate(steps):
         if is_all and (missing := port.missing(each)):
             out.print(f"{port.name} {each.value}: left out, the port file has no {missing[0]}")
             continue
         with edge(errors(), debug=wish.is_debug):
             try:
-                outcome = _one_step(wish, port, each, out, rejudge=rejudge)
+                outcome = _one_step(wish, port, steps[at:], out, rejudge=rejudge)
             except PortalignError as err:
                 if not is_all:
                     raise
                 errors().print(f"portalign: {err}", markup=False, highlight=False, soft_wrap=True)
     if not is_all:
         with edge(errors(), debug=wish.is_debug):
-            _publish(wish, port, out)
+            result = _publish(wish, port, out)
+            if wish.is_json:
+                (found,) = (found for found in result.steps if found.step is steps[-1])
+                _as_json(found)
     return outcome
 
 
 def check_steps(wish: Wish) -> Outcome:
     """Gather all steps into one verdict and show it."""
-    port, out = load(wish), console(is_quiet=wish.is_quiet)
+    port, out = load(wish), console(is_quiet=wish.is_silent)
     with edge(errors(), debug=wish.is_debug):
         result = _publish(wish, port, out)
-        show(run_document(result), out, wish.logs / port.name)
+        _show_run(wish, result, out, wish.logs / port.name)
     return result.outcome
 
 
-def report_again(folder: Path, *, is_quiet: bool, is_debug: bool) -> Outcome:
+def report_again(wish: Wish, folder: Path) -> Outcome:
     """Write a port's reports anew from what is recorded, and show its verdict."""
-    out = console(is_quiet=is_quiet)
-    with edge(errors(), debug=is_debug):
+    out = console(is_quiet=wish.is_silent)
+    with edge(errors(), debug=wish.is_debug):
         result, recorded = recorded_run(folder)
         if not (recorded.reports or recorded.broken):
             raise ReportError(
@@ -96,8 +112,9 @@ def report_again(folder: Path, *, is_quiet: bool, is_debug: bool) -> Outcome:
                 why="there is nothing to write reports from",
                 do="name the folder of a port that was run, such as logs/bert",
             )
-        write_and_tell(folder, result, recorded, console=out, errors=errors())
-        show(run_document(result), out, folder)
+        say = language(wish.language)
+        write_and_tell(folder, result, recorded, console=out, errors=errors(), say=say)
+        _show_run(wish, result, out, folder)
     return result.outcome
 
 
@@ -116,9 +133,12 @@ def load(wish: Wish) -> Port:
         return load_port(wish.port, list(wish.overrides))
 
 
-def show(document: Document, out: Console, folder: Path | None = None) -> None:
+def show(
+    document: Document, out: Console, folder: Path | None = None, *, say: Say = english
+) -> None:
     """Print a document; its first line only where the console is quiet."""
-    render(document, out)
+    document = spoken(document, say)
+    render(document, out, say)
     if out.quiet:
         typer.echo(f"{document.title}: {document.word}. {document.headline}")
         return
@@ -137,15 +157,31 @@ def errors() -> Console:
     return Console(stderr=True)
 
 
-def _one_step(wish: Wish, port: Port, step: Step, out: Console, *, rejudge: bool) -> Outcome:
+def _one_step(
+    wish: Wish, port: Port, steps: Sequence[Step], out: Console, *, rejudge: bool
+) -> Outcome:
+    """Run the first of these steps; the others remain."""
+    step, *later = steps
     advice = next_command(step, wish.chosen)
     if rejudge:
         report = judge_again(port, step, wish.logs, next_command=advice)
     else:
-        with Progress(out, step, port.name) as progress:
+        with Progress(out, step, port.name, later) as progress:
             report = run_step(port, step, wish.logs, on_beat=progress, next_command=advice)
-    show(step_document(report), out, wish.logs / port.name)
+    if not wish.is_json:
+        show(step_document(report), out, wish.logs / port.name, say=language(wish.language))
     return report.outcome
+
+
+def _show_run(wish: Wish, result: RunReport, out: Console, folder: Path) -> None:
+    if wish.is_json:
+        _as_json(result)
+    else:
+        show(run_document(result), out, folder, say=language(wish.language))
+
+
+def _as_json(found: RunReport | StepSummary) -> None:
+    typer.echo(json.dumps(encode(found), indent=1, allow_nan=False))
 
 
 def _publish(wish: Wish, port: Port, out: Console) -> RunReport:
@@ -155,4 +191,5 @@ def _publish(wish: Wish, port: Port, out: Console) -> RunReport:
         staleness=staleness(port),
         console=out,
         errors=errors(),
+        say=language(wish.language),
     )

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from portalign.report.aggregate import Recorded, RunReport, read_recorded, summarise
 from portalign.report.outputs import HTML_NAME, write_outputs
+from portalign.report.words import Say, english
 from portalign.results import StepReport
 
 
@@ -20,6 +21,7 @@ def publish(
     staleness: Callable[[StepReport], str],
     console: Console,
     errors: Console,
+    say: Say = english,
 ) -> RunReport:
     """Conclude over all steps and write every report.
 
@@ -28,19 +30,26 @@ def publish(
         port_option, staleness: as in `summarise`.
         console: is told where the page is.
         errors: is told what could not be written.
+        say: puts sentences into the reader's language.
     """
     recorded = read_recorded(folder)
     run = summarise(recorded, port_option=port_option, staleness=staleness)
     if folder.is_dir():
-        write_and_tell(folder, run, recorded, console=console, errors=errors)
+        write_and_tell(folder, run, recorded, console=console, errors=errors, say=say)
     return run
 
 
 def write_and_tell(
-    folder: Path, run: RunReport, recorded: Recorded, *, console: Console, errors: Console
+    folder: Path,
+    run: RunReport,
+    recorded: Recorded,
+    *,
+    console: Console,
+    errors: Console,
+    say: Say = english,
 ) -> None:
     """Write every report of a port; say where the page is and what could not be written."""
-    written = write_outputs(folder, run, recorded)
+    written = write_outputs(folder, run, recorded, say)
     for fault in written.faults:
         _print(errors, f"portalign: {fault}")
     if HTML_NAME in written.files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import NoReturn, final
@@ -21,13 +21,14 @@ from portalign.records import Role, Step
 
 @final
 class Progress:
-    """A line that says what both sides are doing; silent without a terminal, but for one line a
-    step.
+    """A line that says what both sides are doing and which steps remain; silent without a terminal,
+    but for one line a step.
     """
 
-    def __init__(self, console: Console, step: Step, port: str) -> None:
+    def __init__(self, console: Console, step: Step, port: str, later: Sequence[Step] = ()) -> None:
         self._console = console
         self._title = f"{port} {step.value}"
+        self._remains = f"; then {', '.join(each.value for each in later)}" if later else ""
         self._beats: dict[Role, Beat] = {}
         self._status = Status(Text(self._title), console=console)
 
@@ -50,7 +51,7 @@ class Progress:
         """Show how far one side is."""
         self._beats[beat.role] = beat
         sides = (_said(self._beats[role]) for role in Role if role in self._beats)
-        self._status.update(Text(f"{self._title}: {', '.join(sides)}"))
+        self._status.update(Text(f"{self._title}: {', '.join(sides)}{self._remains}"))
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def run_document(run: RunReport) -> Document:
             step.outcome,
             (step.step.value, step.state.value, plain(step.reason), plain(step.created) or "-"),
         )
-        for step in run.steps
+        for step in sorted(run.steps, key=lambda step: -step.outcome.severity)
     )
     return Document(
         title=plain(run.port),

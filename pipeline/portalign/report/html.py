@@ -20,11 +20,12 @@ from jinja2 import Environment, StrictUndefined, Template
 from portalign import __version__
 from portalign.records import Step
 from portalign.report.aggregate import RunReport
+from portalign.report.codec import Json
 from portalign.report.document import WORDS
 from portalign.report.page import page_data
 from portalign.report.plain import plain
 from portalign.report.samples import Sample
-from portalign.report.words import Say, english
+from portalign.report.words import Say, english, phrases
 from portalign.results import StepReport, Verdict
 
 _SCRIPTS = (
@@ -69,12 +70,21 @@ def render(
         say=say,
         style=_file("style.css"),
         script=script,
-        data=_packed(
-            json.dumps(page_data(run, reports, say, samples=samples or {}), allow_nan=False)
-        ),
+        data=_packed(json.dumps(_data(run, reports, say, samples or {}), allow_nan=False)),
         plotly=_packed(plotly),
         hashes=" ".join(_hash(text) for text in (script, plotly)),
     )
+
+
+def _data(
+    run: RunReport,
+    reports: Mapping[Step, StepReport],
+    say: Say,
+    samples: Mapping[Step, Mapping[str, Sample]],
+) -> Json:
+    words = {text: say(text) for text in phrases()}
+    data: dict[str, Json] = page_data(run, reports, say, samples=samples)
+    return {**data, "words": {text: said for text, said in words.items() if said != text}}
 
 
 def _frameworks(reports: Mapping[Step, StepReport]) -> str:

@@ -79,8 +79,11 @@ def _concluded(report: StepReport, say: Say) -> Json:
         "reservations": [(plain(r.rule), plain(say(r.text))) for r in report.reservations],
         "findings": [_finding(each, report, say) for each in report.findings],
         "blames": [_blame(each, report, say) for each in report.blames],
-        "growth": [encode(each) for each in growths(report, shown)],
-        "curves": [_curve(each) for each in curves(report)],
+        "growth": [
+            {"name": say(each.name), "rows": each.rows, "n_all": each.n_all}
+            for each in growths(report, shown)
+        ],
+        "curves": [_curve(each, say) for each in curves(report)],
         "trees": [each.encoded() for each in trees],
         "tensors": columns(report, trees, shown, say),
         "sides": [_side(side) for side in report.sides],
@@ -138,12 +141,12 @@ def _blame(blame: Blame, report: StepReport, say: Say) -> Json:
     }
 
 
-def _curve(curve: Curve) -> Json:
+def _curve(curve: Curve, say: Say) -> Json:
     def short(values: Sequence[float]) -> list[Json]:
         return [number(value, digits=_CURVE_DIGITS) for value in values]
 
     return {
-        "name": plain(curve.name),
+        "name": plain(say(curve.name)),
         "x": curve.iterations,
         "reference": short(curve.reference),
         "candidate": short(curve.candidate),

@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from portalign.report.document import Document, Table
+from portalign.report.words import Say, english
 from portalign.results import Outcome
 
 STYLES = {
@@ -24,7 +25,7 @@ _WIDE = 110  # columns from which the whole table fits with names of usual lengt
 _FILE = 150  # columns of a table that goes to a file or a pipe
 
 
-def render(document: Document, console: Console) -> None:
+def render(document: Document, console: Console, say: Say = english) -> None:
     """Print a document: verdict, reason, training, causes, table, reservations, remarks, next."""
     style = STYLES[document.outcome]
     title = Text.assemble(f"{document.title}: ", (document.word, style))
@@ -41,11 +42,11 @@ def render(document: Document, console: Console) -> None:
         if document.table.rest:
             _say(console, Text(document.table.rest, style="dim"))
     for line in document.reservations:
-        _say(console, Text(f"reservation: {line}", style="yellow"))
+        _say(console, Text(f"{say('reservation')}: {line}", style="yellow"))
     for line in document.remarks:
         _say(console, Text(line, style="dim"))
     if document.next_command:
-        _say(console, Text.assemble("next: ", (document.next_command, "bold")))
+        _say(console, Text.assemble(f"{say('next')}: ", (document.next_command, "bold")))
 
 
 def _say(console: Console, text: Text) -> None:

@@ -57,8 +57,14 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+function tooOld() {
+  const text = t("This browser is too old to unpack the rest of this page.");
+  document.getElementById("step").replaceChildren(el("p", { class: "notice" }, text));
+}
+
 startTheme();
-unpacked("data").then((text) => {
+if (typeof DecompressionStream === "undefined") tooOld();
+else unpacked("data").then((text) => {
   const data = JSON.parse(text);
   words = data.words ?? {};
   startTabs(data.steps);
