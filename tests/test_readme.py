@@ -24,6 +24,7 @@ SECTIONS = [
     "Run it",
     "Exit codes",
     "The steps",
+    "The report",
     "How to read a diff log",
     "Aligning your own model",
     "The port file",
@@ -184,10 +185,39 @@ def test_commands_in_running_text_are_run_too() -> None:
             assert any(each.startswith(command) for each in run), command
 
 
-@pytest.mark.parametrize("name", ["docs/report.schema.json", "docs/port.schema.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "docs/port.schema.json",
+        "docs/report-50000.png",
+        "docs/report-origin.png",
+        "docs/report-passing.png",
+        "docs/report.schema.json",
+        "docs/summary.schema.json",
+    ],
+)
 def test_files_it_points_to_exist(name: str) -> None:
     assert name in README
     assert (ROOT / name).is_file()
+
+
+def test_the_chinese_readme_has_the_same_commands_files_tables_and_links() -> None:
+    chinese = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+
+    assert [(b.language, b.text) for b in blocks(chinese)] == [
+        (b.language, b.text) for b in blocks(README)
+    ]
+    for pattern in (r"^## ", r"^\| ", r"^- \*\*", r"^!\["):
+        here, there = (len(re.findall(pattern, text, re.M)) for text in (README, chinese))
+        assert here == there, pattern
+    assert set(re.findall(r"docs/[\w./-]+\w", README)) == set(
+        re.findall(r"docs/[\w./-]+\w", chinese)
+    )
+
+
+@pytest.mark.parametrize("name", sorted((ROOT / "docs").glob("*.png")), ids=lambda path: path.name)
+def test_a_screenshot_is_small(name: Path) -> None:
+    assert name.stat().st_size < 200_000
 
 
 def test_the_example_is_as_short_as_it_says() -> None:

@@ -17,7 +17,7 @@ function detail(step, row) {
   const worst = of("n_mismatched") ? table(["worst element", "reference", "candidate"],
     [[step.worst_index.at(row), shown(of("worst_reference"), 8), shown(of("worst_candidate"), 8)]], { class: "values" }) : null;
   const place = step.place.at(row);
-  return el("div", { class: `detail l-${level} v-${step.verdict.at(row)}` },
+  return el("div", { class: `detail l-${level} v-${dashed(step.verdict.at(row))}` },
     el("p", { class: "detail-kind" }, el("span", { class: "mark" }, MARKS[level]), t(step.verdict.at(row)),
       place ? el("span", { class: "place" }, t(PLACES[place])) : null),
     el("h3", { class: "detail-name" }, step.label(row)),

@@ -47,6 +47,8 @@ function share(used) {
   return used < 10 ? `${Math.round(used * 100)}%` : `${used.toExponential(1)}×`;
 }
 
+const dashed = (words) => words.replaceAll(" ", "-"); // as part of a class
+
 async function unpacked(id) {
   const text = document.getElementById(id).textContent;
   const binary = atob(text);

@@ -44,7 +44,7 @@ class StepView {
     if (!findings.length) return null;
     return section("Why", el("div", { class: "findings" }, findings.map((finding) => el("article", { class: "finding" },
       el("p", { class: "chips" },
-        el("span", { class: `chip k-${finding.kind.replace(" ", "-")}` }, t(finding.kind)),
+        el("span", { class: `chip k-${dashed(finding.kind)}` }, t(finding.kind)),
         finding.rule ? el("span", { class: "chip" }, finding.rule) : null,
         finding.kind === "cause" ? el("span", { class: "chip" }, t(finding.is_confirmed ? "confirmed by its repair" : "a hint")) : null),
       el("p", { class: "claim" }, finding.claim),

@@ -69,7 +69,7 @@ class TensorList {
     const { step } = this;
     const level = LEVELS[step.levels[row]];
     return el("div", {
-      role: "option", class: `row l-${level} v-${step.verdict.at(row)}`,
+      role: "option", class: `row l-${level} v-${dashed(step.verdict.at(row))}`,
       "aria-selected": String(row === this.selected), title: step.label(row),
     },
       el("span", { class: "mark", "aria-label": t(level) }, MARKS[level]),

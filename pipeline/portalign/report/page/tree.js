@@ -60,7 +60,7 @@ class TreeView {
     const failing = tree.nFailing[node];
     return el("div", {
       role: "treeitem",
-      class: `row node l-${level} v-${tree.verdicts[node] || "none"}`,
+      class: `row node l-${level} v-${dashed(tree.verdicts[node] || "none")}`,
       style: `padding-left: ${6 + tree.depths[node] * 14}px`,
       title: `${tree.path(node)}${tree.types[node] ? ` · ${tree.types[node]}` : ""}`,
       "aria-level": tree.depths[node] + 1,
