@@ -19,11 +19,17 @@ from faults.row import Row
 from portalign.config import Port, load_port
 from portalign.records import Role, Step
 from portalign.stages.exchange import INPUTS
-from portalign.store.layout import DRAWS, WEIGHTS
+from portalign.store.layout import DRAWS, ITERATIONS, WEIGHTS
 
 HERE = Path(__file__).parent
 _IDLE = ("_in_bfloat16", "_through_bfloat16")
-_SHARED = (INPUTS, DRAWS, Role.REFERENCE.value, f"{WEIGHTS}/{Role.REFERENCE.value}")
+_SHARED = (
+    INPUTS,
+    DRAWS,
+    Role.REFERENCE.value,
+    f"{WEIGHTS}/{Role.REFERENCE.value}",
+    f"{ITERATIONS}/{Role.REFERENCE.value}",
+)
 
 
 @dataclass(frozen=True, slots=True)
