@@ -214,7 +214,7 @@ def test_a_wrong_width_of_two_modules_that_own_the_same_weights_is_shown() -> No
     tree = replace(tensors(("fc.weight", (4, 4))))
     plan = match_state(tree, tree)
     left = [record(Kind.ACTIVATION, "fc", "out.0", array=np.zeros((2, 4)))]
-    right = [record(Kind.ACTIVATION, "fc", "out.0", array=np.zeros((2, 1, 4)))]
+    right = [record(Kind.ACTIVATION, "fc", "out.0", array=np.zeros((2, 5)))]
     sides = trace(Role.REFERENCE, left, tree), trace(Role.CANDIDATE, right, tree)
 
     assert not pair(*sides, NOTHING).pairs

@@ -17,6 +17,7 @@ import numpy as np
 from portalign.compare.begins import begins
 from portalign.compare.behind import left_behind, without_twin
 from portalign.compare.captures import compare_all
+from portalign.compare.content import without_doubtful
 from portalign.compare.doubts import doubts
 from portalign.compare.growth import growth
 from portalign.compare.harmless import forgive, harmless_inputs
@@ -80,6 +81,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     pairing = replace(pairing, pairs=tuple(p for p in pairing.pairs if not is_undefined(p)))
     chain = iterations(folder / ITERATIONS, reference, plan)
     comparisons = settle_near_ties(tuple(compare_all(pairing, n_faithful=chain.n_faithful)))
+    pairing, comparisons = without_doubtful(pairing, comparisons)
     harmless = harmless_inputs(pairing.pairs, comparisons)
     comparisons = forgive(pairing.pairs, comparisons, harmless)
     divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)

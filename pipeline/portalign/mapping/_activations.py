@@ -12,9 +12,11 @@ from typing import final
 
 from portalign.mapping._folds import Fold, folds
 from portalign.mapping._fused import Fused, fused_modules, pair_fused
+from portalign.mapping._last_resort import pair_by_content
 from portalign.mapping._modules import module_map, owners
+from portalign.mapping._same_place import settle
 from portalign.mapping._slots import ActivationPairs, all_of, pair_calls
-from portalign.mapping.pairing import Pair, label_of
+from portalign.mapping.pairing import Pair, Records, label_of
 from portalign.mapping.weights import WeightPlan
 from portalign.records import Kind, Role, Structure, TensorKey, TensorRecord
 
@@ -46,8 +48,15 @@ def pair_activations(
     reference_structure: Structure,
     candidate_structure: Structure,
     plan: WeightPlan,
+    twins: tuple[Records, Records],
 ) -> ActivationPairs:
-    """Pair activations module by module, call by call, and then their gradients."""
+    """Pair activations module by module, call by call, and then their gradients.
+
+    What no rule pairs is paired by content at last, where that is certain.
+
+    Args:
+        twins: all records of both sides by key.
+    """
     ours, theirs, plan = folds(reference_structure, candidate_structure, plan)
     names = [[*entry.reference] for entry in plan.entries], [[*e.candidate] for e in plan.entries]
     left = _side(reference, reference_structure, ours, names[0])
@@ -59,7 +68,11 @@ def pair_activations(
             found.pairs += _pair_fused(fused, left.places, right.places)
     taken = {id(r) for p in found.pairs for r in (p.reference, p.candidate, *p.others)}
     _pair_modules(_without(left, taken), _without(right, taken), modules, found)
+    settle(found.doubts, twins, found)
     _follow(found, left.gradients, right.gradients)
+    inner = [[r for r in side if r.key.kind is Kind.ACTIVATION] for side in (reference, candidate)]
+    forward = [pair for pair in found.pairs if pair.reference.key.kind is Kind.ACTIVATION]
+    found.take(pair_by_content(inner[0], inner[1], forward, twins))
     return found
 
 

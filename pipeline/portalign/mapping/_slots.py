@@ -22,16 +22,40 @@ Calls = Mapping[int, Slots]
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Two records of the same place that have other shapes.
+
+    Attributes:
+        how: the rule that says they are of the same place.
+        reason: why they can't be compared as they lie.
+    """
+
+    reference: TensorRecord
+    candidate: TensorRecord
+    how: str
+    reason: str
+
+
+@final
 @dataclass(slots=True)
 class ActivationPairs:
     """What is found, gathered while it is found."""
 
     pairs: list[Pair] = field(default_factory=list)
     unpaired: list[Unpaired] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
 
     def pair(self, ours: TensorRecord, theirs: TensorRecord, how: str) -> None:
         """Pair two records that lie alike."""
         self.pairs.append(Pair(ours, theirs, AS_IS, how, label_of(ours)))
+
+    def take(self, pairs: Sequence[Pair]) -> None:
+        """Pair records that were left alone before."""
+        taken = {(p.reference.key, Role.REFERENCE.value) for p in pairs}
+        taken |= {(p.candidate.key, Role.CANDIDATE.value) for p in pairs}
+        self.pairs += pairs
+        self.unpaired = [one for one in self.unpaired if (one.key, one.role) not in taken]
 
     def alone(self, role: Role, records: Sequence[TensorRecord], reason: str) -> None:
         """List records that stand on one side only."""
@@ -95,16 +119,15 @@ def _judge_shapes(
         found.alone(Role.REFERENCE, [ours], reason)
         found.alone(Role.CANDIDATE, [theirs], reason)
         return
-    is_main = ours.key.slot in ("in.0", "out.0") and sorted(shapes[0]) != sorted(shapes[1])
-    if shapes[0] == shapes[1] or (own and is_main):
-        how = "modules that own the same tensors" if own else "modules in the same place"
+    how = "modules that own the same tensors" if own else "modules in the same place"
+    is_other_size = math.prod(shapes[0]) != math.prod(shapes[1])
+    if shapes[0] == shapes[1] or (own and is_other_size and ours.key.slot in ("in.0", "out.0")):
         found.pair(ours, theirs, how)
         return
     reason = (
         f"shapes {list(shapes[0])} and {list(shapes[1])} lie differently or aren't the same point"
     )
-    found.alone(Role.REFERENCE, [ours], reason)
-    found.alone(Role.CANDIDATE, [theirs], reason)
+    found.doubts.append(Doubt(ours, theirs, how, reason))
 
 
 def _otherwise_held(ours: TensorRecord, theirs: TensorRecord) -> str:

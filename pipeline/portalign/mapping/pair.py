@@ -57,10 +57,10 @@ def pair(
     pairs += [Pair(a, b, AS_IS, how, f"output {a.key.path}{when(a)}") for a, b, how in matched]
     unpaired += alone
     inner = [[record for record in side if record.key.kind in _BY_MODULE] for side in rest]
-    activations = pair_activations(inner[0], inner[1], *structures, plan)
+    everything = (reference.by_key(), candidate.by_key())
+    activations = pair_activations(inner[0], inner[1], *structures, plan, everything)
     pairs += activations.pairs
     pairs.sort(key=lambda found: found.reference.order)
-    everything = (reference.by_key(), candidate.by_key())
     return Pairing(tuple(pairs), (*unpaired, *activations.unpaired), *everything)
 
 

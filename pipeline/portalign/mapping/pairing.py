@@ -14,6 +14,7 @@ from portalign.records import Array, Kind, Precision, TensorKey, TensorRecord
 from portalign.results import Unpaired
 
 Records = Mapping[TensorKey, TensorRecord]
+BY_CONTENT = "content"  # how a pair begins to say that nothing but its values told of it
 
 
 @final
