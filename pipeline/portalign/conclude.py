@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from portalign.compare.batch_norm import conventions, settle
 from portalign.compare.begins import begins
 from portalign.compare.behind import left_behind, without_twin
 from portalign.compare.captures import compare_all
@@ -30,18 +31,19 @@ from portalign.compare.scores import (
     settle_near_ties,
 )
 from portalign.config import Port
+from portalign.diagnose.batch_norm import findings, with_statistics
 from portalign.diagnose.engine import diagnose
 from portalign.diagnose.evidence import Evidence
 from portalign.diagnose.rewritten import settle_rewritten
-from portalign.errors import TraceError
 from portalign.mapping.names import match_state
 from portalign.mapping.pair import Pair, Pairing, pair
 from portalign.mapping.weights import WeightPlan
-from portalign.records import Kind, Precision, Role, SideInfo, Step, Structure, TensorRecord, Trace
+from portalign.records import Kind, Precision, Role, SideInfo, Step, Structure, Trace
 from portalign.report.data import SCHEMA
 from portalign.results import Comparison, Divergence, Outcome, StepReport, Unpaired, Verdict
-from portalign.store import read_trace
-from portalign.store.layout import GRAFT, ITERATIONS, WEIGHTS
+from portalign.stages.exchange import INPUTS
+from portalign.store.layout import GRAFT, ITERATIONS
+from portalign.store.sides import read_side
 
 _NEEDED = (Kind.OUTPUT, Kind.PREDICTION, Kind.METRIC, Kind.LOSS)
 
@@ -74,16 +76,18 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         TraceError: a trace is missing, broken or incomplete.
         MappingError: both sides' weights can't be matched.
     """
-    reference, candidate = (_trace(folder, role) for role in Role)
+    reference, candidate = (read_side(folder, role) for role in Role)
     plan = _plan(port, reference, candidate)
     pairing = pair(reference, candidate, plan, outputs=port.outputs)
     undefined = tuple(filter(is_undefined, pairing.pairs))
     pairing = replace(pairing, pairs=tuple(p for p in pairing.pairs if not is_undefined(p)))
-    chain = iterations(folder / ITERATIONS, reference, plan)
+    known = conventions(pairing, reference, candidate, folder / INPUTS)
+    chain = iterations(folder / ITERATIONS, reference, plan, known)
     comparisons = settle_near_ties(tuple(compare_all(pairing, n_faithful=chain.n_faithful)))
     pairing, comparisons = without_doubtful(pairing, comparisons)
     harmless = harmless_inputs(pairing.pairs, comparisons)
     comparisons = forgive(pairing.pairs, comparisons, harmless)
+    comparisons = settle(pairing, comparisons, known, n_faithful=chain.n_faithful)
     divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)
     grafted = chain.failing(len(comparisons))
     divergence = with_faults(divergence, chain.faults, (*comparisons, *grafted))
@@ -95,6 +99,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     if settled:
         comparisons, divergence = settled.comparisons, settled.divergence
         diagnosis = replace(diagnosis, findings=settled.findings)
+    statistics = findings(pairing, comparisons, (reference, candidate), divergence)
     reservations = doubts(
         port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate)
     )
@@ -127,35 +132,13 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         settings=port.as_dict(),
         next_command=next_command if outcome is Outcome.PASS else "",
-        findings=diagnosis.findings,
+        findings=with_statistics(diagnosis.findings, statistics),
         blames=chain.blames,
         growth=growth(comparisons),
     )
     report = replace(report, headline=_headline(report))
     probe = port.lr_scheduler.args.get("probe", ()) if port.lr_scheduler else ()
     return Conclusion(report, pairing.pairs, tuple(probe))
-
-
-def _trace(folder: Path, role: Role) -> Trace:
-    """A side's records, its initial state first."""
-    trace = _whole(folder / role.value)
-    weights = folder / WEIGHTS / role.value
-    if not weights.is_dir():
-        return trace
-    state = _whole(weights).records
-    later = (_shifted(record, len(state)) for record in trace.records)
-    return replace(trace, records=(*state, *later))
-
-
-def _whole(folder: Path) -> Trace:
-    trace = read_trace(folder)
-    if not trace.is_complete or trace.info is None:
-        raise TraceError(
-            f"{trace.folder} has no manifest: its capture did not end well",
-            why="an incomplete trace can't show that everything agrees",
-            do="run the step again",
-        )
-    return trace
 
 
 def _unrecorded(pairing: Pairing, sides: Sequence[Trace]) -> tuple[Unpaired, ...]:
@@ -176,11 +159,6 @@ def _unrecorded(pairing: Pairing, sides: Sequence[Trace]) -> tuple[Unpaired, ...
         and not is_crafted(skipped.key)
     )
     return tuple(found)
-
-
-def _shifted(record: TensorRecord, n_before: int) -> TensorRecord:
-    alias = None if record.alias_of is None else record.alias_of + n_before
-    return replace(record, order=record.order + n_before, alias_of=alias)
 
 
 def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:

@@ -48,6 +48,7 @@ class Verdict(str, Enum):
     DIVERGENT = "divergent"  # not the same mathematics (or beyond tolerance without twins)
     CLOSE = "close"  # within a tolerance, where no twin could tell
     EQUIVALENT = "equivalent"  # rewritten without changing what the model means, by number
+    KNOWN = "known difference"  # the frameworks can't be made equal here, and the number fits
     UNDECIDED = "undecided"  # NaN in the reference, an empty tensor, an unpaired record
 
 

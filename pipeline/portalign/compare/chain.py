@@ -7,12 +7,13 @@ state of its parameter, and buffers with the outputs of the model that fills the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
+from portalign.compare.batch_norm import Convention, settle_grafted
 from portalign.compare.curves import compare_curve
 from portalign.compare.drift import kernel_tolerance
 from portalign.compare.norms import norm
@@ -63,7 +64,13 @@ class Link:
         return self.comparison is None or self.comparison.outcome is Outcome.FAIL
 
 
-def links(reference: Trace, handed: Trace, candidate: Trace, plan: WeightPlan) -> tuple[Link, ...]:
+def links(
+    reference: Trace,
+    handed: Trace,
+    candidate: Trace,
+    plan: WeightPlan,
+    known: Mapping[str, Convention],
+) -> tuple[Link, ...]:
     """Compare both sides of the state-grafted iterations, in the order of the chain.
 
     Args:
@@ -71,6 +78,7 @@ def links(reference: Trace, handed: Trace, candidate: Trace, plan: WeightPlan) -
         handed: what it handed over besides; in the one precision that counts.
         candidate: of the state-grafted iterations.
         plan: which tensor went where.
+        known: conventions of running variances, by the reference's name.
     """
     precision = handed.records[0].key.precision if handed.records else Precision.NATIVE
     kept = {r.key.iteration for r in candidate.records if r.key.kind is Kind.LOSS}
@@ -85,10 +93,20 @@ def links(reference: Trace, handed: Trace, candidate: Trace, plan: WeightPlan) -
     before = {
         (r.key.name, r.key.iteration): r.array
         for r in everything
-        if r.key.kind is Kind.PARAMETER and (r.key.precision is precision or r.key.iteration == 0)
+        if r.key.kind in (Kind.PARAMETER, Kind.BUFFER)
+        and (r.key.precision is precision or r.key.iteration == 0)
     }
     scales = Scales(pairing.pairs)
-    found = [_link(each, before, scales, precision) for each in pairing.pairs]
+    found = []
+    for each in pairing.pairs:
+        link, name = _link(each, before, scales, precision), each.reference.key.name
+        if link.part is Part.BUFFERS and link.is_wrong and link.comparison and name in known:
+            start = before[name, link.iteration]
+            settled = settle_grafted(
+                link.comparison, each, start, known[name], scale=scales.of(each)
+            )
+            link = replace(link, comparison=settled)
+        found.append(link)
     found += _absences(pairing.unpaired, pairing.pairs)
     return tuple(sorted(found, key=_rank))
 

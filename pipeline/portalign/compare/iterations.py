@@ -6,10 +6,11 @@ says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from portalign.compare.batch_norm import Convention
 from portalign.compare.blames import blames
 from portalign.compare.chain import Link, at_fault, links
 from portalign.errors import TraceError
@@ -51,13 +52,16 @@ class Iterations:
         return tuple(replace(one, order=n_before + i) for i, one in enumerate(found))
 
 
-def iterations(folder: Path, reference: Trace, plan: WeightPlan) -> Iterations:
+def iterations(
+    folder: Path, reference: Trace, plan: WeightPlan, known: Mapping[str, Convention]
+) -> Iterations:
     """Read and compare the state-grafted iterations.
 
     Args:
         folder: holds both sides' traces of them; there need not be one.
         reference: the reference's trace with its initial state.
         plan: which tensor went where.
+        known: conventions of running variances, by the reference's name.
     """
     if not (folder / Role.CANDIDATE.value).is_dir():
         return Iterations()
@@ -67,7 +71,7 @@ def iterations(folder: Path, reference: Trace, plan: WeightPlan) -> Iterations:
         handed, candidate = (read_trace(folder / role.value) for role in Role)
     except (TraceError, OSError) as err:
         return Iterations(notes=(_note(err.found if isinstance(err, TraceError) else str(err)),))
-    found = links(reference, handed, candidate, plan)
+    found = links(reference, handed, candidate, plan, known)
     faults = at_fault(found)
     return Iterations(found, faults, blames(faults))
 

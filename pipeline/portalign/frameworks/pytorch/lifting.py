@@ -19,16 +19,17 @@ from portalign.frameworks.segments import lifted_as_read
 _LOW = frozenset({torch.float32, torch.float16, torch.bfloat16})
 _CASTS = frozenset({torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16})
 _CAST_TYPES = {"torch.FloatTensor", "torch.HalfTensor", "torch.BFloat16Tensor"}
-# Scalar attributes that Paddle's kernels keep in float32; torch keeps them in double.
-_CONSTANTS = ("eps", "negative_slope")
+# Scalar attributes that Paddle's kernels keep in float32; torch keeps them in double. Paddle's
+# momentum is the share of the old value: what it rounds is one minus torch's.
+_CONSTANTS = ("eps", "negative_slope", "momentum")
 
 
 def lift(model: torch.nn.Module, *, round_scalars: bool) -> tuple[str, ...]:
     """Turn parameters, buffers and plain tensor attributes to float64 in place.
 
     Args:
-        round_scalars: round norm eps and slopes of torch.nn modules through float32, as a Paddle
-            kernel on the other side does.
+        round_scalars: round norm eps, slopes and momenta of torch.nn modules through float32, as a
+            Paddle kernel on the other side does.
 
     Returns:
         One note per distinct constant rounded, with the modules counted.
@@ -58,12 +59,10 @@ def _is_low(value: object) -> bool:
 def _round_constants(model: torch.nn.Module) -> tuple[str, ...]:
     counts: dict[tuple[str, str, float], int] = {}
     for module in model.modules():
-        if not type(module).__module__.startswith("torch.nn."):
-            continue
-        for name in _CONSTANTS:
+        for name in _constants(module):
             value = getattr(module, name, None)
-            if isinstance(value, float) and float(np.float32(value)) != value:
-                setattr(module, name, float(np.float32(value)))
+            if isinstance(value, float) and (rounded := _rounded(name, value)) != value:
+                setattr(module, name, rounded)
                 key = (type(module).__name__, name, value)
                 counts[key] = counts.get(key, 0) + 1
     return tuple(
@@ -71,6 +70,17 @@ def _round_constants(model: torch.nn.Module) -> tuple[str, ...]:
         f"({n} modules)"
         for (kind, name, value), n in sorted(counts.items())
     )
+
+
+def _constants(module: torch.nn.Module) -> tuple[str, ...]:
+    """Of torch's own modules all; of a porter's class the momentum, for only batch norm has one."""
+    if type(module).__module__.startswith("torch.nn."):
+        return _CONSTANTS
+    return ("momentum",) if isinstance(module, torch.nn.modules.batchnorm._NormBase) else ()
+
+
+def _rounded(name: str, value: float) -> float:
+    return 1.0 - float(np.float32(1.0 - value)) if name == "momentum" else float(np.float32(value))
 
 
 @contextmanager
