@@ -63,6 +63,13 @@ WRONG: dict[str, tuple[Case, str, tuple[str, ...]]] = {
         ("input labels", "input input_ids iteration 1"),
     ),
 }
+# what must be said of each
+CLAIMS = {
+    "ties broken otherwise": "of equal scores the first class counts against the last",
+    "mean of batch means": "against the mean of the batches' values",
+    "f1 of the other class": "it is of class 1 against of class 0",
+    "auc of the other class": "by the scores of class 0 alone",
+}
 CLASSES = {
     "binary metrics of ten classes": Case(Step.METRIC, ("metrics=[accuracy, f1, auc]",), "resnet"),
     "averaged metrics of ten classes": Case(
@@ -99,6 +106,20 @@ def test_wrong_data_or_a_wrong_metric_fails_and_the_first_place_is_named(
     assert {*more} <= {*result.begins_at}
     assert "diverged" in result.text
     assert f"{first}: " in result.text
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_report_says_why_a_metric_differs(results: dict[str, Result], name: str) -> None:
+    (finding,) = results[name].report.findings
+
+    assert finding.is_confirmed
+    assert CLAIMS[name] in finding.claim
+    assert f"cause ({finding.rule}): {finding.claim}" in results[name].text
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_metrics_have_no_findings(results: dict[str, Result], name: str) -> None:
+    assert results[name].report.findings == ()
 
 
 @pytest.mark.parametrize("name", UNTOUCHED_METRICS)

@@ -302,6 +302,7 @@ def test_an_explanation_that_breaks_is_a_note_and_not_an_error(
         raise RuntimeError("no curve")
 
     monkeypatch.setattr(engine, "explain_rates", broken)
+    monkeypatch.setattr(engine, "explain_scores", lambda _: {})
     doctor = Doctor()
 
     assert doctor.numbers(None) == {}  # type: ignore[arg-type]  # never looked at

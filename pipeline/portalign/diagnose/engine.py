@@ -18,6 +18,7 @@ from portalign.diagnose.explain import Seen, explanations, proposal
 from portalign.diagnose.family import Family
 from portalign.diagnose.merge import merged
 from portalign.diagnose.registry import all_families, knobs_of, other_rules
+from portalign.diagnose.scores import explain_scores
 from portalign.diagnose.sites import Sites
 from portalign.findings import Finding, FindingKind, Origin
 
@@ -55,12 +56,14 @@ class Doctor:
         self._seen = Seen()
 
     def numbers(self, evidence: Evidence) -> dict[str, Finding]:
-        """Findings on learning rates, by the label of the origin."""
-        try:
-            return explain_rates(evidence)
-        except Exception as err:  # a rule must never break a verdict
-            self.notes.append(f"the learning rates could not be explained: {_said(err)}")
-            return {}
+        """Findings on learning rates and metrics, by the label of the origin."""
+        found: dict[str, Finding] = {}
+        for what, look in (("learning rates", explain_rates), ("metrics", explain_scores)):
+            try:
+                found |= look(evidence)
+            except Exception as err:  # a rule must never break a verdict
+                self.notes.append(f"the {what} could not be explained: {_said(err)}")
+        return found
 
     def seen(self, sites: Sites, origin: Origin) -> Site | None:
         """The site of an origin, if there is one."""

@@ -20,8 +20,8 @@ _MOST = 4_000_000  # scores a case may hold; a large vocabulary gets fewer rows
 def crafted_cases(
     shape: Sequence[int], *, axis: int = -1, ignore_index: int | None = None
 ) -> Mapping[str, Scored]:
-    """Batches that part two implementations: ties, a class that never occurs, a short last batch,
-    and labels to be ignored where there are such.
+    """Batches that part two implementations: ties, a class without labels, one without predictions
+    either, a short last batch, and labels to be ignored where there are such.
 
     Args:
         shape: of a batch of scores [n, ...] with the classes at `axis`; more dimensions stand for
@@ -51,6 +51,9 @@ def crafted_cases(
         "absent_class": (logits, labels % max(n_classes - 1, 1)),
         "short_last_batch": (logits[:n_short], labels[:n_short]),
     }
+    if n_classes > 2:  # neither a label nor a prediction
+        unseen = np.where(np.arange(n_classes) == n_classes - 1, logits.min() - 1, logits)
+        cases["unseen_class"] = (unseen.astype(np.float32), labels % (n_classes - 1))
     if ignore_index is not None:
         ignored = np.where(random.random(size=labels.shape) < 0.25, ignore_index, labels)
         cases["ignored_labels"] = (logits, ignored)

@@ -56,6 +56,9 @@ class Convention:
         is_plain: without its last function: perplexity without exp, a confusion matrix transposed,
             BLEU as a mean over sentences.
         bins: of paddle.metric.Auc on probabilities; 0: every distinct score is its own.
+        column: AUC orders by the scores of this class alone; None: by how far class 1 is ahead, as
+            probabilities do.
+        is_cut_off: losses of perplexity end at 64, as those of paddle's cross entropy on a CPU.
     """
 
     ties: str = "first"
@@ -66,6 +69,8 @@ class Convention:
     scale: float = 1.0
     is_plain: bool = False
     bins: int = 0
+    column: int | None = None
+    is_cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,8 @@ def _counted(ratio: Ratio, average: str = "") -> Callable[[_Scored, Arguments, C
 
 
 def _auc(s: _Scored, _: Arguments, how: Convention) -> float:
-    gaps, labels = (s.scores[:, 1] - s.scores[:, 0])[s.kept], s.labels[s.kept]
+    scores, labels = s.scores[s.kept], s.labels[s.kept]
+    gaps = scores[:, 1] - scores[:, 0] if how.column is None else scores[:, how.column]
     if labels.size == 0 or labels.min() == labels.max() or not np.isfinite(gaps).all():
         return math.nan
     if how.bins:
@@ -182,9 +188,10 @@ def _perplexity(s: _Scored, _: Arguments, how: Convention) -> float:
     scores, labels = s.scores[s.kept], s.labels[s.kept]
     if not labels.size:
         return math.nan
-    top = scores.max(axis=1)
-    sums = np.log(np.exp(scores - top[:, None]).sum(axis=1)) + top
-    losses = sums - scores[np.arange(len(labels)), labels]
+    below = scores - scores.max(axis=1, keepdims=True)
+    if how.is_cut_off:
+        below = np.maximum(below, -64.0)
+    losses = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(labels)), labels]
     mean = float(losses.sum() / (s.kept.size if how.is_ignored_counted else losses.size))
     return mean if how.is_plain else math.exp(mean)
 
