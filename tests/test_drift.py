@@ -11,6 +11,7 @@ import pytest
 from portalign.compare.drift import comes_of_faithful, twin_drift
 from portalign.compare.growth import growth
 from portalign.compare.pairs import compare
+from portalign.compare.tolerance import RELATIVE
 from portalign.conclude import conclude
 from portalign.config import load_port
 from portalign.findings import Part
@@ -96,6 +97,7 @@ TAIL = "self.last(torch.sin(9.0 * self.first(x)))"
 FLIPPED = ROUGH.replace(
     TAIL, "torch.sin(9.0 * self.first(x)).flip(1) @ self.last.weight.flip(1).T + self.last.bias"
 )
+SGD = {"optimizer": "{name: sgd, lr: 0.3}"}
 # Wrong, or in low precision, on one batch only, the sixth of eight.
 DATA = """
 import numpy as np
@@ -124,6 +126,17 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StepReport]:
     cases = {
         "rough": ({**rough}, {"optimizer": "{name: sgd, lr: 0.3}", "iterations": "25"}),
         "chaotic": ({**rough}, {"optimizer": "{name: sgd, lr: 1.0}", "iterations": "25"}),
+        "mild, no twins": (rough, {**SGD, "iterations": "10", "twin": "off"}),
+        "some kept, no twins": (
+            rough,
+            {**SGD, "iterations": "10", "record": "[0, 9]", "twin": "off"},
+        ),
+        "first kept, no twins": (
+            rough,
+            {**SGD, "iterations": "10", "record": "[0]", "twin": "off"},
+        ),
+        "rough, no twins": (rough, {**SGD, "iterations": "25", "twin": "off"}),
+        "late, no twins": ({"candidate": LATE, "data": DATA}, {"iterations": "8", "twin": "off"}),
         "late": ({"candidate": LATE, "data": DATA}, {"iterations": "8"}),
         "late and imprecise": ({"candidate": IMPRECISE, "data": DATA}, {"iterations": "8"}),
     }
@@ -153,6 +166,48 @@ def test_twins_of_a_sensitive_training_part_and_it_is_rounding(
     assert report.growth is not None
     assert report.growth.is_rounding
     assert 1.5 < report.growth.float64_factor < 4.0
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("name", ["mild, no twins", "some kept, no twins"])
+def test_drift_without_twins_is_close_where_iterations_from_equal_state_are(
+    reports: dict[str, StepReport], name: str
+) -> None:
+    report = reports[name]
+    drifted = [c for c in report.comparisons if "so it is drift" in c.reason]
+
+    assert report.outcome is Outcome.PASS, report.headline
+    assert {c.verdict for c in drifted} == {Verdict.CLOSE}
+    assert max(c.native.rel_frobenius for c in drifted) > 10 * RELATIVE["float32"]
+    assert min(c.key.iteration for c in drifted) > 0
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("first kept, no twins", "it was not gone through from equal state"),
+        ("rough, no twins", "shows a chaotic training"),
+    ],
+)
+def test_what_nothing_tells_from_drift_is_undecided_and_no_failure(
+    reports: dict[str, StepReport], name: str, why: str
+) -> None:
+    report = reports[name]
+    undecided = [c for c in report.comparisons if c.outcome is not Outcome.PASS]
+
+    assert report.outcome is Outcome.INCONCLUSIVE, report.headline
+    assert {c.verdict for c in undecided} == {Verdict.UNDECIDED}
+    assert all(why in c.reason for c in undecided)
+
+
+@pytest.mark.end_to_end
+def test_a_late_fault_fails_without_twins_too(reports: dict[str, StepReport]) -> None:
+    report = reports["late, no twins"]
+
+    assert report.outcome is Outcome.FAIL
+    assert [(blame.part, blame.iteration) for blame in report.blames] == [(Part.GRADIENT, 5)]
+    assert not any(c.verdict is Verdict.UNDECIDED for c in report.comparisons)
 
 
 @pytest.mark.end_to_end

@@ -30,6 +30,7 @@ from portalign.compare.scores import (
     left_out,
     settle_near_ties,
 )
+from portalign.compare.untwinned import settle_drift
 from portalign.config import Port
 from portalign.diagnose.batch_norm import findings, with_statistics
 from portalign.diagnose.engine import diagnose
@@ -85,6 +86,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     chain = iterations(folder / ITERATIONS, reference, plan, known)
     comparisons = settle_near_ties(tuple(compare_all(pairing, n_faithful=chain.n_faithful)))
     pairing, comparisons = without_doubtful(pairing, comparisons)
+    comparisons = settle_drift(comparisons, chain)
     harmless = harmless_inputs(pairing.pairs, comparisons)
     comparisons = forgive(pairing.pairs, comparisons, harmless)
     comparisons = settle(pairing, comparisons, known, n_faithful=chain.n_faithful)

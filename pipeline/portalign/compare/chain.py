@@ -19,7 +19,7 @@ from portalign.compare.drift import kernel_tolerance
 from portalign.compare.norms import norm
 from portalign.compare.pairs import compare
 from portalign.compare.scales import Scales
-from portalign.compare.tolerance import FLOOR_EPS, epsilon, for_dtype
+from portalign.compare.tolerance import FLOOR_EPS, MOMENT, epsilon, for_dtype
 from portalign.findings import Part
 from portalign.mapping.pair import Pair, pair
 from portalign.mapping.weights import WeightPlan
@@ -197,7 +197,12 @@ def _link(
 
 
 def _of_number(one: Pair, precision: Precision) -> Tolerance | None:
-    """Numbers are recorded as doubles; those of a native run were made from float32."""
+    """Numbers are recorded as doubles; those of a native run were made from float32, and moments
+    with float32 coefficients.
+    """
+    is_state = one.reference.key.kind is Kind.OPTIMIZER_STATE
+    if is_state and precision is Precision.NATIVE and one.reference.array.dtype == np.float32:
+        return MOMENT
     if precision is Precision.FLOAT64 or one.reference.array.ndim:
         return None
     return kernel_tolerance(one.reference.key) or for_dtype("float32")
@@ -211,7 +216,7 @@ def _compare_update(one: Pair, before: Array, label: str) -> Comparison:
     after = one.reference.array, one.candidate_values()
     dtype = one.reference.array.dtype
     rounding = FLOOR_EPS * epsilon(dtype.name) * norm(before)
-    usual = for_dtype(dtype.name)
+    usual = MOMENT if dtype == np.float32 else for_dtype(dtype.name)
     return compare(
         *(_difference(each, before) for each in after),
         key=one.reference.key,

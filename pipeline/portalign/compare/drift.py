@@ -22,7 +22,7 @@ from portalign.results import Basis, Measurement, Outcome, Tolerance, Verdict
 _TRAINED = (Kind.LOSS, Kind.GRADIENT, Kind.GRADIENT_NORM, Kind.PARAMETER, Kind.BUFFER)
 # A ResNet-18 under momentum 0.01 in train mode: rounding alone moves the loss by 2.0e-1 in ten
 # iterations, and its twins still agree to 8e-8. So nothing is lost at a tenth where they do agree.
-_CHAOTIC = 0.1
+CHAOTIC = 0.1
 
 
 def asymmetry(pair: Pair) -> float:
@@ -39,9 +39,14 @@ def asymmetry(pair: Pair) -> float:
     return DRIFT_ASYMMETRY if pair.reference.array.size > 1 else math.inf
 
 
+def is_trained(key: TensorKey) -> bool:
+    """Its value comes of the training."""
+    return key.kind in _TRAINED
+
+
 def comes_of_faithful(key: TensorKey, n_faithful: int) -> bool:
     """It is of a training iteration, and all that made it are among the first `n_faithful`."""
-    if not key.iteration or key.kind not in _TRAINED:
+    if not key.iteration or not is_trained(key):
         return False
     is_state = key.kind in (Kind.PARAMETER, Kind.BUFFER)
     return key.iteration <= n_faithful - (0 if is_state else 1)
@@ -67,7 +72,7 @@ def unless_chaotic(found: Judgement, native: Measurement, own: Sequence[float | 
     A side's distance to its twin can't grow any more then, and no longer tells what twins may do.
     """
     known = [each for each in own if each is not None]
-    is_lost = max(known, default=0.0) >= _CHAOTIC * native.norm_reference
+    is_lost = max(known, default=0.0) >= CHAOTIC * native.norm_reference
     if not (is_lost and found.basis is Basis.TWINS and found.verdict is Verdict.DIVERGENT):
         return found
     return replace(

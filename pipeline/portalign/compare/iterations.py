@@ -46,6 +46,16 @@ class Iterations:
         wrong = {one.iteration for one in self.links if one.is_wrong}
         return next(k for k in range(len(gone) + 1) if k not in gone or k in wrong)
 
+    @property
+    def n_checked(self) -> int:
+        """The same where some between them weren't gone through, for want of room: 10 where the
+        first and the last of ten were, and are faithful.
+        """
+        gone = {one.iteration for one in self.links}
+        first_wrong = min((one.iteration for one in self.links if one.is_wrong), default=None)
+        right = [k for k in gone if first_wrong is None or k < first_wrong]
+        return max(right, default=-1) + 1
+
     def failing(self, n_before: int) -> tuple[Comparison, ...]:
         """Comparisons of the faults, in an order that follows `n_before` others."""
         found = [one.comparison for one in self.faults if one.comparison is not None]

@@ -29,19 +29,41 @@ class Scales:
 
     def __init__(self, pairs: Iterable[Pair]) -> None:
         norms: dict[_Group, list[float]] = defaultdict(list)
+        self._arriving: dict[tuple[str, int], float] = defaultdict(float)
         for pair in pairs:
             if _can_vanish(pair):
-                norms[_group(pair)].append(norm(pair.reference.array))
+                found = norm(pair.reference.array)
+                norms[_group(pair)].append(found)
+                if _arrives(pair):
+                    self._arriving[_place(pair)] += found
         self._typical = {group: typical_norm(found) for group, found in norms.items()}
 
     def of(self, pair: Pair) -> float:
         """The typical norm around a pair; 0.0 where nothing vanishes in theory."""
         return self._typical.get(_group(pair), 0.0)
 
+    def of_sum(self, pair: Pair) -> float:
+        """The same, and for the gradient of a vector (a bias, the weight of a norm) not less than
+        the gradient that arrives at its module: it is the sum of that over all positions, and where
+        most of it cancels, the roundings of the summands stay.
+        """
+        is_vector = pair.reference.key.kind is Kind.GRADIENT and pair.reference.array.ndim == 1
+        arriving = self._arriving.get(_place(pair), 0.0) if is_vector else 0.0
+        return max(self.of(pair), arriving)
+
 
 def _can_vanish(pair: Pair) -> bool:
     is_number = pair.reference.array.dtype.kind not in "iub"
     return pair.reference.key.kind in _CAN_VANISH and is_number
+
+
+def _arrives(pair: Pair) -> bool:
+    key = pair.reference.key
+    return key.kind is Kind.GRADIENT and key.slot.startswith("out.")
+
+
+def _place(pair: Pair) -> tuple[str, int]:
+    return pair.reference.key.path, pair.reference.key.iteration
 
 
 def _group(pair: Pair) -> _Group:
