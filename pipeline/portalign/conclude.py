@@ -20,6 +20,7 @@ from portalign.compare.behind import left_behind, without_twin
 from portalign.compare.captures import compare_all
 from portalign.compare.content import without_doubtful
 from portalign.compare.doubts import doubts
+from portalign.compare.flips import settle_flips
 from portalign.compare.growth import growth
 from portalign.compare.harmless import forgive, harmless_inputs
 from portalign.compare.iterations import iterations, with_faults
@@ -90,6 +91,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     harmless = harmless_inputs(pairing.pairs, comparisons)
     comparisons = forgive(pairing.pairs, comparisons, harmless)
     comparisons = settle(pairing, comparisons, known, n_faithful=chain.n_faithful)
+    comparisons = settle_flips(comparisons, n_faithful=chain.n_faithful)
     divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)
     grafted = chain.failing(len(comparisons))
     divergence = with_faults(divergence, chain.faults, (*comparisons, *grafted))
