@@ -20,7 +20,7 @@ SOURCE = ROOT / "pipeline"
 LAYERS = {
     "facts": {"", "errors", "findings", "records", "results", "request"},
     "ground": {"config", "equivalents", "foreign", "inputs", "mapping", "store"},
-    "capture": {"capture", "frameworks", "functions", "stages"},
+    "capture": {"capture", "frameworks", "functions", "recorder", "stages"},
     "analysis": {"compare", "diagnose", "report"},
     "runner": {"captured", "conclude", "processes", "runner"},
     "cli": {"__main__", "cli", "commands", "publishing", "terminal"},

@@ -28,6 +28,7 @@ SECTIONS = [
     "How to read a diff log",
     "Aligning your own model",
     "The port file",
+    "Replaying a real training",
     "Limits",
 ]
 STEP_LOG = "logs/bert/forward_diff.log"

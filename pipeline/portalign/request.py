@@ -44,6 +44,7 @@ class CaptureRequest:
         inputs: model argument name -> batch field, where they differ.
         labels: batch fields that are kept for loss and metrics and not passed to the model.
         outputs: names the model's outputs must have; empty: whatever it returns.
+        recording: folder of a recorded training that both sides start from; "" if there is none.
         weights: ``{"rename": [[regex, replacement]...], "layout": {parameter name:
             "as_is"|"transposed"}, "carry": bool}``; without "carry" they are carried.
         record_iterations: iterations at which full gradients and parameters are kept; empty:
@@ -64,6 +65,7 @@ class CaptureRequest:
     build: str
     settings: dict[str, Json]
     batches: str
+    recording: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ("labels",)
     outputs: tuple[str, ...] = ()

@@ -17,11 +17,21 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from portalign.config.decisive import decisive, unused
 from portalign.config.entries import AsTuple, Entry, EntryField
-from portalign.config.parts import Device, Function, Part, Side, Texts, Tolerance, Weights
+from portalign.config.parts import (
+    Device,
+    Function,
+    Part,
+    Recording,
+    Side,
+    Texts,
+    Tolerance,
+    Weights,
+)
 from portalign.config.references import complaint, source_files
 from portalign.errors import PortFileError
 from portalign.records import Precision, Role, Step
 from portalign.request import CaptureRequest, Json, Spec
+from portalign.store.layout import MANIFEST, RECORDED_BATCHES, RECORDED_STATE
 
 NEEDS: dict[Step, tuple[str, ...]] = {
     Step.FORWARD: (),
@@ -41,6 +51,9 @@ class Port(Part):
     candidate: Side
     settings: dict[str, Any] = Field({}, description="Handed to both build functions.")
     batches: Function | None = Field(None, description="batches(settings) yields dicts of arrays.")
+    recording: Recording | None = Field(
+        None, description="Folder of portalign.recorder: initial state and batches of a training."
+    )
     labels: Texts = Field(("labels",), description="Batch fields the model doesn't get.")
     outputs: Texts = Field((), description="Outputs that must be there; default: whatever comes.")
     loss: EntryField | None = None
@@ -83,7 +96,7 @@ class Port(Part):
                         do=f"add `{role.value}: file.py:function` to `{entry_name}`",
                         entry=entry_name,
                     )
-            if self.batches is None and side.batches is None:
+            if self.batches is None and side.batches is None and self.recording is None:
                 raise complaint(
                     f"the {role.value} has no batches",
                     why="both sides are run on recorded batches",
@@ -169,6 +182,7 @@ class Port(Part):
             build=side.build,
             settings=_copy(self.settings),
             batches=side.batches or self.batches or "",
+            recording=self.recording or "",
             inputs=dict(side.inputs),
             labels=self.labels,
             outputs=self.outputs,
@@ -211,6 +225,9 @@ class Port(Part):
         digest = hashlib.sha256(text.encode())
         for path in source_files(self._references(without=unused(step))):
             digest.update(path.read_bytes() if path.is_file() else b"absent")
+        for name in (RECORDED_STATE, RECORDED_BATCHES) if self.recording else ():
+            manifest = Path(self.recording or "") / name / MANIFEST
+            digest.update(manifest.read_bytes() if manifest.is_file() else b"absent")
         return digest.hexdigest()
 
     def _entries(self) -> list[tuple[str, Entry]]:

@@ -6,6 +6,7 @@ Each is a frozen pydantic model that refuses unknown keys; `model` puts them tog
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
@@ -13,10 +14,25 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from portalign.config.entries import AsTuple
 from portalign.config.references import complaint, resolve
 from portalign.mapping.said import understand
+from portalign.store.layout import RECORDED_BATCHES, RECORDED_STATE
 
 
 def _resolved(reference: str, info: ValidationInfo) -> str:
     return resolve(reference, info.context["folder"]) if info.context else reference
+
+
+def _recorded(folder: str, info: ValidationInfo) -> str:
+    if not info.context:
+        return folder
+    path = (info.context["folder"] / Path(folder).expanduser()).absolute()
+    for name in (RECORDED_STATE, RECORDED_BATCHES):
+        if not (path / name).is_dir():
+            raise complaint(
+                f"{path} holds no recording: there is no {name}/ in it",
+                why="both sides are to start from a recorded training",
+                do="write it with portalign.recorder in the training loop, or correct the folder",
+            )
+    return str(path)
 
 
 def _usable_rename(pair: tuple[str, str]) -> tuple[str, str]:
@@ -47,6 +63,7 @@ def _usable_layout(text: str) -> str:
 Function = Annotated[
     str, AfterValidator(_resolved), Field(description="file.py:function or package.module:function")
 ]
+Recording = Annotated[str, AfterValidator(_recorded)]
 Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AsTuple]
 Device = Annotated[str, Field(pattern=r"^[a-z]+(:[0-9]+)?$", description="cpu, cuda:0, gpu:0")]
 Rename = Annotated[tuple[str, str], AsTuple, AfterValidator(_usable_rename)]

@@ -277,6 +277,12 @@ class Framework(ABC):
         """Build optimizer, scheduler and clipping; for `model` None around one dummy parameter."""
 
     @abstractmethod
+    def optimizer_state(
+        self, model: Model, optimizer: object
+    ) -> Iterator[tuple[str, str, Tensor | float]]:
+        """What a porter's own optimizer keeps for the model's parameters, as `Trainer.state`."""
+
+    @abstractmethod
     def rounded_constants(self, spec: Spec, *, other_framework: str) -> tuple[str, ...]:
         """What the float64 twin of a loss or optimizer evens out to match the other side.
 

@@ -6,7 +6,7 @@ read a plan without knowing how it was found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import final
@@ -93,3 +93,30 @@ def carry(plan: WeightPlan, read: Callable[[str], Array]) -> Iterator[tuple[str,
         if entry.is_copied:
             arrays = entry.layout.forward_all([read(name) for name in entry.reference])
             yield from zip(entry.candidate, arrays, strict=True)
+
+
+def carry_slots(
+    plan: WeightPlan, slots: Mapping[str, Mapping[str, Array]]
+) -> dict[str, dict[str, Array]]:
+    """Carry what an optimizer keeps, to the candidate's names and layouts.
+
+    A slot that is one number stays the same in any layout; one that not all packed parameters have
+    is left out.
+
+    Args:
+        slots: reference parameter -> slot -> array.
+    """
+    found: dict[str, dict[str, Array]] = {}
+    for entry in plan.entries:
+        given = [slots.get(name, {}) for name in entry.reference]
+        for slot in given[0]:
+            arrays = [each[slot] for each in given if slot in each]
+            if len(arrays) < len(given):
+                continue
+            is_number = all(array.ndim == 0 for array in arrays)
+            new = arrays[:1] * len(entry.candidate) if is_number else ()
+            for name, array in zip(
+                entry.candidate, new or entry.layout.forward_all(arrays), strict=True
+            ):
+                found.setdefault(name, {})[slot] = array
+    return found

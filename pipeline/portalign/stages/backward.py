@@ -16,6 +16,7 @@ from portalign.records import Array, Kind, Precision, TensorKey
 from portalign.stages.calling import blame
 from portalign.stages.draws import replayed
 from portalign.stages.handover import Handover, hand_over
+from portalign.stages.recording import put_initial
 from portalign.stages.session import Session, at_precision, open_model, restore, shared_batches
 from portalign.stages.training import (
     forward_and_backward,
@@ -48,6 +49,7 @@ def _train(
     chain: Handover | None,
 ) -> None:
     trainer, loss_function = training(session, model, precision)
+    put_initial(trainer, session.request, session.plan, precision)
     if precision is Precision.FLOAT64:
         session.lifted += rounded_constants(session)
     kept = kept_iterations(session.request, session.structure)
@@ -75,6 +77,9 @@ def _train(
         _record_numbers(session, clipping, rate, iteration, precision)
         if iteration in kept:
             record_state(session, session.recorder, model, iteration + 1, precision)
+        elif session.request.mode == "train":  # statistics are small, and made step by step
+            buffers = (Kind.BUFFER,)
+            record_state(session, session.recorder, model, iteration + 1, precision, kinds=buffers)
 
 
 def _drawn(

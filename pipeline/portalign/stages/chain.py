@@ -18,7 +18,7 @@ import numpy as np
 
 from portalign.frameworks.base import Exchange, Model, Tensor
 from portalign.mapping.pair import pair
-from portalign.mapping.weights import WeightPlan, carry
+from portalign.mapping.weights import WeightPlan, carry, carry_slots
 from portalign.records import Array, Kind, Precision, Role, TensorKey, Trace
 from portalign.stages import exchange, weights
 from portalign.stages.batches import batches_of
@@ -118,7 +118,7 @@ def _run_one(
     values = given.states[Kind.PARAMETER, iteration]
     framework.load(model, weights.released(carry(plan, lambda name: values[name])))
     trainer, loss_function = training(session, model, precision)
-    trainer.put_state(_carried_slots(plan, given.slots.get((Kind.OPTIMIZER_STATE, iteration), {})))
+    trainer.put_state(carry_slots(plan, given.slots.get((Kind.OPTIMIZER_STATE, iteration), {})))
     trainer.reset()
     sink = root_only(recorder.sink(iteration=iteration, precision=precision))
 
@@ -168,7 +168,7 @@ def _numbers(
     plan: WeightPlan, given: _Given, kind: Kind, slot: str, iteration: int
 ) -> dict[str, float]:
     slots = given.slots.get((kind, iteration), {})
-    found = _carried_slots(plan, {n: {slot: s[slot]} for n, s in slots.items() if slot in s})
+    found = carry_slots(plan, {n: {slot: s[slot]} for n, s in slots.items() if slot in s})
     return {name: float(values[slot]) for name, values in found.items()}
 
 
@@ -178,26 +178,6 @@ def _carried(plan: WeightPlan, values: _Values) -> Iterator[tuple[str, Array]]:
         arrays = [values[name] for name in entry.reference if name in values]
         if len(arrays) == len(entry.reference):
             yield from zip(entry.candidate, entry.layout.forward_all(arrays), strict=True)
-
-
-def _carried_slots(
-    plan: WeightPlan, slots: Mapping[str, Mapping[str, Array]]
-) -> dict[str, dict[str, Array]]:
-    """The same for what is kept by parameter and slot; one number stays the same in any layout."""
-    found: dict[str, dict[str, Array]] = {}
-    for entry in plan.entries:
-        given = [slots.get(name, {}) for name in entry.reference]
-        for slot in given[0]:
-            arrays = [each[slot] for each in given if slot in each]
-            if len(arrays) < len(given):
-                continue
-            is_number = all(array.ndim == 0 for array in arrays)
-            new = arrays[:1] * len(entry.candidate) if is_number else ()
-            for name, array in zip(
-                entry.candidate, new or entry.layout.forward_all(arrays), strict=True
-            ):
-                found.setdefault(name, {})[slot] = array
-    return found
 
 
 def _given(session: Session, precision: Precision) -> _Given:

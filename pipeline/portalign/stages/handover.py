@@ -53,6 +53,8 @@ class Handover:
         if iteration and iteration - 1 not in self._kept:
             record_state(self._session, self._recorder, model, iteration, self._precision)
             record_optimizer(self._recorder, trainer, iteration, self._precision)
+        elif not iteration and self._session.request.recording:  # else it keeps nothing yet
+            record_optimizer(self._recorder, trainer, iteration, self._precision)
         record_rates(self._recorder, trainer, iteration, self._precision)
 
     def watched(self, model: Model, iteration: int) -> AbstractContextManager[None]:

@@ -6,7 +6,7 @@ on crafted ones that separate implementations. The first predictions have float6
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -17,11 +17,12 @@ from portalign.errors import CaptureError, PortalignError
 from portalign.frameworks.base import Batch, Model
 from portalign.functions import describe
 from portalign.records import Array, Kind, Precision, Role, TensorKey
-from portalign.request import Spec
+from portalign.request import CaptureRequest, Spec
 from portalign.stages import exchange
 from portalign.stages.batches import batch_key, own_batches
 from portalign.stages.calling import call_model
 from portalign.stages.outputs import named_outputs, scores_of
+from portalign.stages.recording import recorded_batches
 from portalign.stages.session import Session, at_precision, open_model, restore
 
 # Twins of so many batches tell what rounding does to this model's predictions; the others are held
@@ -67,7 +68,7 @@ def _predict(session: Session, model: Model) -> tuple[Scored, list[Batch]]:
     label_field = request.labels[0] if request.labels else ""
     scored: Scored = []
     first: list[Batch] = []
-    for index, batch in enumerate(own_batches(request)):
+    for index, batch in enumerate(_batches(request)):
         if index < N_TWINS:
             first.append(batch)
         for name, array in batch.items():
@@ -97,6 +98,11 @@ def _predict_lifted(session: Session, model: Model, batches: Sequence[Batch]) ->
             name, tensor = scores_of(named_outputs(output, framework, request.outputs))
             key = TensorKey(Kind.PREDICTION, name, iteration=index, precision=precision)
             session.recorder.tensor(key, tensor)
+
+
+def _batches(request: CaptureRequest) -> Iterable[Batch]:
+    """This side's own, or the recorded ones where it has no data function."""
+    return own_batches(request) if request.batches else recorded_batches(request)
 
 
 def _share(session: Session, own: Scored) -> Scored:

@@ -21,7 +21,7 @@ from portalign.functions import describe, load_function, source_sha256
 from portalign.mapping.weights import WeightPlan
 from portalign.records import Array, Precision, Role, SideInfo, Step, Structure, Trace
 from portalign.request import CaptureRequest
-from portalign.stages import batches, exchange, room, weights
+from portalign.stages import batches, exchange, recording, room, weights
 from portalign.stages.fingerprint import fingerprint
 from portalign.stages.recorder import Recorder
 from portalign.store import state_sha256
@@ -97,13 +97,19 @@ def shared_batches(session: Session, n_batches: int) -> list[dict[str, Array]]:
     if session.request.role is Role.REFERENCE:
         items = (
             (batches.batch_key(name, index), array, "")
-            for index, batch in enumerate(batches.first_batches(session.request, n_batches))
+            for index, batch in enumerate(_first_batches(session.request, n_batches))
             for name, array in batch.items()
         )
         exchange.publish(folder, items, session.info())
     trace = exchange.await_trace(folder)
     session.inputs_sha256 = state_sha256((str(r.key), r.array) for r in trace.records)
     return batches.batches_of(trace)
+
+
+def _first_batches(request: CaptureRequest, n_batches: int) -> list[dict[str, Array]]:
+    if request.recording:
+        return recording.recorded_batches(request)[:n_batches]
+    return batches.first_batches(request, n_batches)
 
 
 def tensors_of(session: Session, batch: Batch, precision: Precision) -> dict[str, Tensor]:
@@ -144,6 +150,12 @@ def open_model(session: Session) -> Model:
             session.plan = weights.load_carried(
                 framework, model, reference, session.structure, request.weights
             )
+        elif request.recording:
+            mode = recording.load_initial(framework, model, session.structure, request)
+            if mode != request.mode and request.step is Step.BACKWARD:
+                session.notes.append(
+                    f"the recorded training ran in {mode} mode, here it runs in {request.mode} mode"
+                )
         place = weights.folder(session.folder, request.role)
         items = weights.own_state(framework, model, session.structure)
         session.weights_sha256 = exchange.publish(place, items, session.info())

@@ -129,12 +129,18 @@ def record_gradients(
 
 
 def record_state(
-    session: Session, recorder: Recorder, model: Model, iteration: int, precision: Precision
+    session: Session,
+    recorder: Recorder,
+    model: Model,
+    iteration: int,
+    precision: Precision,
+    *,
+    kinds: tuple[Kind, ...] = (Kind.PARAMETER, Kind.BUFFER),
 ) -> None:
-    """Record every parameter and buffer as it stands before `iteration`."""
+    """Record every parameter and buffer, of these kinds, as it stands before `iteration`."""
     entries = {e.name: e for e in (session.structure.state if session.structure else ())}
     for name, tensor in session.framework.state(model):
         entry = entries[name]
-        if entry.tied_to is None:
+        if entry.tied_to is None and entry.kind in kinds:
             key = TensorKey(entry.kind, entry.module, entry.slot, 0, iteration, precision)
             recorder.tensor(key, tensor, module_type=entry.module_type)

@@ -19,6 +19,8 @@ DRAWS = "draws"  # folder in a step's folder: the reference's random numbers, a 
 GRAFT = "graft"  # folder in a step's folder: the trace of the grafted pass
 ITERATIONS = "iterations"  # folder in a step's folder: both sides of the state-grafted iterations
 FAILURE = "failed.txt"  # in one of those two: what ended that pass early
+# folders in what `portalign.recorder` wrote: the initial state, and the batches
+RECORDED_STATE, RECORDED_BATCHES = "state", "batches"
 UNFINISHED = ".part"  # added to a name while that file is being written
 
 

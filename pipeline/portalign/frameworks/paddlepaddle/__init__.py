@@ -29,6 +29,7 @@ from portalign.frameworks.paddlepaddle import (
     losses,
     metrics,
     modules,
+    optimizer_state,
     training,
     watching,
 )
@@ -142,6 +143,11 @@ class PaddlePaddle(Framework):
         return training.trainer(
             model, optimizer, lr_scheduler, settings=settings, precision=precision
         )
+
+    def optimizer_state(
+        self, model: Model, optimizer: object
+    ) -> Iterator[tuple[str, str, Tensor | float]]:
+        return optimizer_state.read(optimizer, dict(model.named_parameters()))
 
     def rounded_constants(self, spec: Spec, *, other_framework: str) -> tuple[str, ...]:
         return training.rounded_constants(spec)

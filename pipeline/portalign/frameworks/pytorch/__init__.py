@@ -29,6 +29,7 @@ from portalign.frameworks.pytorch import (
     losses,
     metrics,
     modules,
+    optimizer_state,
     training,
     watching,
 )
@@ -155,6 +156,11 @@ class PyTorch(Framework):
             precision=precision,
             round_scalars=other_framework == "paddle",
         )
+
+    def optimizer_state(
+        self, model: Model, optimizer: object
+    ) -> Iterator[tuple[str, str, Tensor | float]]:
+        return optimizer_state.read(optimizer, dict(model.named_parameters()))
 
     def rounded_constants(self, spec: Spec, *, other_framework: str) -> tuple[str, ...]:
         return training.rounded_constants(spec) if other_framework == "paddle" else ()
