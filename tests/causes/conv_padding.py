@@ -14,6 +14,6 @@ FAULTS = (
             state={"weight": KERNEL},
         ),
         CLEAN,
-        says="after the last place only",
+        says="by 0 before the first place and by 1 after the last",
     ),
 )

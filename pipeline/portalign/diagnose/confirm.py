@@ -87,7 +87,7 @@ def needed(site: Site) -> float:
     """What an explanation may leave unexplained, as a relative difference."""
     if site.candidate.precision != "float64" or site.reference.precision != "float64":
         return RELATIVE.get(site.reference.precision, FLOOR)
-    return max(difference(site) * FALL, FLOOR)
+    return max(min(difference(site), 1.0) * FALL, FLOOR)  # other shapes are infinitely far apart
 
 
 def confirmed(site: Site, proposal: Proposal) -> Proof | None:

@@ -6,8 +6,9 @@ unexplained, with what was tried.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import final
 
@@ -43,6 +44,11 @@ def diagnose(evidence: Evidence) -> Diagnosis:
             found.append(numbers[origin.label])
             continue
         site = doctor.seen(sites, origin)
+        shaping = next((at for at, one in enumerate(found) if one.before == math.inf), None)
+        if site and shaping is not None and _is_shaped_by_inputs(site):
+            where = (*found[shaping].where, origin.label)
+            found[shaping] = replace(found[shaping], where=where)
+            continue
         found += doctor.causes(site) if site else [_unexplained(origin, ())]
     return Diagnosis(merged(found), tuple(dict.fromkeys(doctor.notes)))
 
@@ -106,6 +112,12 @@ class Doctor:
         for found in explanations(site, family, knobs, self._seen):
             if each := proposal(site, found, knobs):
                 yield each
+
+
+def _is_shaped_by_inputs(site: Site) -> bool:
+    """What arrived already had another shape, which nothing could be put in the place of."""
+    shapes = [tuple(s.array.shape for s in v.inputs) for v in (site.reference, site.candidate)]
+    return shapes[0] != shapes[1] and site.reference.made.shape != site.candidate.made.shape
 
 
 def _said(err: Exception) -> str:

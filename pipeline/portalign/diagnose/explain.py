@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import final
 
@@ -112,7 +112,8 @@ def proposal(site: Site, found: Explained, knobs: Sequence[Knob]) -> Proposal | 
     return Proposal(
         tuple(causes),
         modelled=computed(found.family, knobs, theirs, found.candidate),
-        repaired=computed(found.family, knobs, theirs, found.reference),
+        # The view only gives the shape: another stride makes another one.
+        repaired=computed(found.family, knobs, replace(theirs, view=ours.view), found.reference),
         cost=float(len(causes)),
     )
 

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 
-from portalign.diagnose.evidence import Numbers, Site, View
+from portalign.diagnose.evidence import Numbers, Site, Source, View, everything
 from portalign.diagnose.family import Family, Reading, Run
 from portalign.diagnose.windows import padded, windows
 from portalign.findings import OriginKind
 
+_NEAR = 4  # earlier images that code between modules may pool
 _SIZES = (2, 3, 4, 5, 6, 7, 8)
 
 
 def _readings(site: Site) -> Iterator[tuple[Reading, Reading]]:
-    if site.origin.kind is not OriginKind.MODULE or site.reference.own_state():
-        return
-    for size, stride in product(_SIZES, repeat=2):
+    if site.origin.kind is OriginKind.MODULE:
+        sources = site.reference.inputs if not site.reference.own_state() else ()
+    else:
+        sources = everything(site)
+    images = [s for s in sources if s.array.ndim >= 3 and s.array.dtype.kind not in "iub"]
+    for source, size, stride in product(images[:_NEAR], _SIZES, _SIZES):
         for padding in range(size // 2 + 1):
-            ours = _reading(site.reference, size, min(stride, size), padding)
-            theirs = _reading(site.candidate, size, min(stride, size), padding)
-            if ours and theirs and stride <= size:
-                yield ours, theirs
+            if stride <= size and _fits(site, source, size, stride, padding):
+                yield (
+                    _reading(site.reference, source, size, stride, padding),
+                    _reading(site.candidate, source, size, stride, padding),
+                )
 
 
-def _reading(view: View, size: int, stride: int, padding: int) -> Reading | None:
-    if len(view.inputs) != 1 or view.target.ndim < 3:
-        return None
-    x = np.asarray(view.inputs[0].array, np.float64)  # [batch, channels, *places]
-    made = view.target.shape
-    if x.ndim != len(made) or x.shape[:2] != made[:2] or x.shape == made:
-        return None
-    places = tuple((n + 2 * padding - size) // stride + 1 for n in x.shape[2:])
-    if places != made[2:]:
-        return None
+def _fits(site: Site, source: Source, size: int, stride: int, padding: int) -> bool:
+    """The reference's output has the shape that this pool makes, or it is that flattened."""
+    shape, made = source.array.shape, site.reference.made.shape  # [batch, channels, *places]
+    places = tuple((n + 2 * padding - size) // stride + 1 for n in shape[2:])
+    pooled = (*shape[:2], *places)
+    flat = (shape[0], math.prod(pooled[1:]))
+    return pooled != shape and min(places) > 0 and made in (pooled, flat)
+
+
+def _reading(view: View, source: Source, size: int, stride: int, padding: int) -> Reading:
     numbers = {"size": size, "stride": stride, "padding": padding}
-    return Reading(view, {"x": x, **{k: np.asarray(float(v)) for k, v in numbers.items()}})
+    tensors = {name: np.asarray(float(number)) for name, number in numbers.items()}
+    return Reading(view, {"x": np.asarray(source.array, np.float64), **tensors})
 
 
 def _compute(reading: Reading, run: Run) -> Numbers:
@@ -51,7 +58,8 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     seen = windows(outer, [size] * n_axes, int(tensors["stride"]))
     flat = seen.reshape(*seen.shape[: x.ndim], -1)  # [batch, channels, *places, window]
     pooled = run("pool", flat)
-    return np.nan_to_num(flat).mean(-1) if pooled is flat else pooled
+    made = np.nan_to_num(flat).mean(-1) if pooled is flat else pooled
+    return made.reshape(reading.view.target.shape)
 
 
 FAMILY = Family("pool", _readings, _compute)

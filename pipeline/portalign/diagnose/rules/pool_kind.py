@@ -23,7 +23,7 @@ def _pool(window: Numbers, way: Value, _reading: Reading) -> Numbers:
 
 
 def _values(_reading: Reading, _chosen: Chosen) -> Iterable[Value]:
-    return (_WITHOUT, _GREATEST)
+    return (None, _WITHOUT, _GREATEST)
 
 
 def _tell(turned: Turned) -> Words:
