@@ -116,6 +116,9 @@ TABLE: list[tuple[str, str, Reservation | None, bool]] = [
     ),
     ("too-few-keys", "no loss", vacuity.missing_kinds(frozenset({Kind.LR}), [Kind.LOSS]), True),
     ("too-few-keys", "all", vacuity.missing_kinds(frozenset(Kind), [Kind.LOSS]), False),
+    ("loss-only", "no gradient", vacuity.loss_alone(frozenset({Kind.LOSS, Kind.LR})), True),
+    ("loss-only", "gradients", vacuity.loss_alone(frozenset({Kind.LOSS, Kind.GRADIENT})), False),
+    ("loss-only", "no loss either", vacuity.loss_alone(frozenset({Kind.METRIC})), False),
     ("loose-tolerance", "a thousand", vacuity.loose_tolerance("logits", VALUES, 1e3), True),
     ("loose-tolerance", "usual", vacuity.loose_tolerance("logits", VALUES, 1e-6), False),
     ("loose-tolerance", "all equal", vacuity.loose_tolerance("mask", np.ones(9), 1e3), False),
@@ -170,6 +173,7 @@ def test_every_rule_of_the_module_is_in_the_table_both_ways() -> None:
         "unmoved_weights",
         "zero_gradients",
         "missing_kinds",
+        "loss_alone",
         "loose_tolerance",
         "boundless_tolerance",
     }

@@ -118,6 +118,15 @@ def write_port(
     return file
 
 
+def mixed(file: Path) -> Path:
+    """Let the candidate of a written torch port be paddle's; returns the port file."""
+    text = file.read_text()
+    file.write_text(text.replace("candidate: {framework: torch", "candidate: {framework: paddle"))
+    candidate = file.parent / "candidate.py"
+    candidate.write_text(candidate.read_text().replace(HEAD, PADDLE_HEAD))
+    return file
+
+
 def step_folder(file: Path, step: Step) -> Path:
     """Where `capture_all` puts the captures of a port."""
     return file.parent / "logs" / load_port(file).name / step.value

@@ -25,6 +25,7 @@ from portalign.functions import describe
 from portalign.records import Role, Step
 from portalign.request import CaptureRequest
 from portalign.stages import backward, chain, forward, graft, lr_scheduler, metric
+from portalign.stages.handover import can_be_grafted
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session
 from portalign.store import TraceWriter
@@ -53,9 +54,9 @@ def run_side(request: CaptureRequest) -> None:
     with session.timed("total"):
         model = _STAGES[request.step](session)
     writer.finish(session.info())
-    if model is not None and request.role is Role.CANDIDATE:
+    if model is not None and request.role is Role.CANDIDATE and request.records != "losses":
         _again(session, model, graft.run, GRAFT)
-        if request.step is Step.BACKWARD:
+        if request.step is Step.BACKWARD and can_be_grafted(request):
             _again(session, model, chain.run, ITERATIONS)
 
 

@@ -84,7 +84,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     undefined = tuple(filter(is_undefined, pairing.pairs))
     pairing = replace(pairing, pairs=tuple(p for p in pairing.pairs if not is_undefined(p)))
     known = conventions(pairing, reference, candidate, folder / INPUTS)
-    chain = iterations(folder / ITERATIONS, reference, plan, known)
+    chain = iterations(folder / ITERATIONS, reference, plan, known, batches=folder / INPUTS)
     comparisons = settle_near_ties(tuple(compare_all(pairing, n_faithful=chain.n_faithful)))
     pairing, comparisons = without_doubtful(pairing, comparisons)
     comparisons = settle_drift(comparisons, chain)
@@ -109,6 +109,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     )
     unpaired = (*pairing.unpaired, *_unrecorded(pairing, (reference, candidate)))
     outcome = overall((*comparisons, *grafted), unpaired, reservations)
+    outcome = Outcome.FAIL if chain.faults else outcome
     sides = _infos(reference, candidate)
     report = StepReport(
         schema=SCHEMA,
@@ -215,6 +216,8 @@ def _headline(report: StepReport) -> str:
     n_pairs = len(report.comparisons)
     if report.outcome is Outcome.FAIL:
         failed = [c for c in report.comparisons if c.outcome is Outcome.FAIL]
+        if not failed:  # what only one side has can't be compared
+            return report.blames[0].text
         what = "lose precision on one side only" if _is_precision(failed) else "differ"
         return f"{len(failed)} of {n_pairs} pairs {what}; {_begins(report.divergence)}"
     if report.outcome is Outcome.PASS:

@@ -41,12 +41,15 @@ class CaptureRequest:
 
     Attributes:
         folder: the step's folder; this side writes to ``<folder>/<role>/``.
+        has_own_batches: they come from another function than the other side's.
         inputs: model argument name -> batch field, where they differ.
         labels: batch fields that are kept for loss and metrics and not passed to the model.
         outputs: names the model's outputs must have; empty: whatever it returns.
         recording: folder of a recorded training that both sides start from; "" if there is none.
         weights: ``{"rename": [[regex, replacement]...], "layout": {parameter name:
             "as_is"|"transposed"}, "carry": bool}``; without "carry" they are carried.
+        accumulate: batches of each training iteration; their mean is its loss.
+        records: "losses" keeps losses and learning rates of a training and nothing else; else "".
         record_iterations: iterations at which full gradients and parameters are kept; empty:
             `stages.training` decides by size.
         precisions: captures to make, native first.
@@ -75,6 +78,8 @@ class CaptureRequest:
     metrics: tuple[Spec, ...] = ()
     weights: dict[str, Json] = field(default_factory=dict)
     iterations: int = 10
+    accumulate: int = 1
+    records: str = ""
     record_iterations: tuple[int, ...] = ()
     mode: str = "eval"
     seed: int = 0
@@ -83,6 +88,7 @@ class CaptureRequest:
     precisions: tuple[Precision, ...] = (Precision.NATIVE, Precision.FLOAT64)
     twin: str = "auto"
     parallel: str = "auto"
+    has_own_batches: bool = False
 
     def to_json(self) -> str:
         """The request as JSON text."""

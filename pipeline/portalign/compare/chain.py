@@ -7,7 +7,7 @@ state of its parameter, and buffers with the outputs of the model that fills the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -97,18 +97,34 @@ def links(
         and (r.key.precision is precision or r.key.iteration == 0)
     }
     scales = Scales(pairing.pairs)
-    found = []
-    for each in pairing.pairs:
-        link, name = _link(each, before, scales, precision), each.reference.key.name
-        if link.part is Part.BUFFERS and link.is_wrong and link.comparison and name in known:
-            start = before[name, link.iteration]
-            settled = settle_grafted(
-                link.comparison, each, start, known[name], scale=scales.of(each)
-            )
-            link = replace(link, comparison=settled)
-        found.append(link)
+    found = [
+        _settled(_link(each, before, scales, precision), each, before, scales, known)
+        for each in pairing.pairs
+    ]
     found += _absences(pairing.unpaired, pairing.pairs)
+    return in_order(found)
+
+
+def in_order(found: Iterable[Link]) -> tuple[Link, ...]:
+    """The links by iteration, in the order in which one feeds the next."""
     return tuple(sorted(found, key=_rank))
+
+
+def _settled(
+    link: Link,
+    pair: Pair,
+    before: Mapping[tuple[str, int], Array],
+    scales: Scales,
+    known: Mapping[str, Convention],
+) -> Link:
+    """The link; a running variance that passes once it is converted is a known difference."""
+    name = pair.reference.key.name
+    is_wrong = link.part is Part.BUFFERS and link.is_wrong and link.comparison is not None
+    if not is_wrong or link.comparison is None or name not in known:
+        return link
+    start = before[name, link.iteration]
+    settled = settle_grafted(link.comparison, pair, start, known[name], scale=scales.of(pair))
+    return replace(link, comparison=settled)
 
 
 def _rank(one: Link) -> tuple[int, int, bool]:

@@ -15,7 +15,7 @@ _PROMISED = {
     Step.FORWARD: (Kind.PARAMETER, Kind.OUTPUT, Kind.ACTIVATION),
     Step.METRIC: (Kind.INPUT, Kind.PREDICTION, Kind.METRIC),
     Step.LR_SCHEDULER: (Kind.LR,),
-    Step.BACKWARD: (Kind.LOSS, Kind.GRADIENT, Kind.PARAMETER, Kind.LR),
+    Step.BACKWARD: (Kind.LOSS, Kind.PARAMETER, Kind.LR),
 }
 Found = Iterator[Reservation | None]
 
@@ -48,6 +48,7 @@ def _always(
 ) -> Found:
     kinds = frozenset(comparison.key.kind for comparison in comparisons)
     yield vacuity.missing_kinds(kinds, _PROMISED[step])
+    yield vacuity.loss_alone(kinds)
     if step is not Step.LR_SCHEDULER:  # no model is built there
         yield vacuity.same_side(sides[0], sides[1], _declared(port))
 

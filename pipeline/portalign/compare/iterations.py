@@ -12,7 +12,8 @@ from pathlib import Path
 
 from portalign.compare.batch_norm import Convention
 from portalign.compare.blames import blames
-from portalign.compare.chain import Link, at_fault, links
+from portalign.compare.chain import Link, at_fault, in_order, links
+from portalign.compare.fed import batch_links
 from portalign.errors import TraceError
 from portalign.findings import Blame, Origin, OriginKind, Part
 from portalign.mapping.weights import WeightPlan
@@ -63,12 +64,18 @@ class Iterations:
 
 
 def iterations(
-    folder: Path, reference: Trace, plan: WeightPlan, known: Mapping[str, Convention]
+    folder: Path,
+    reference: Trace,
+    plan: WeightPlan,
+    known: Mapping[str, Convention],
+    *,
+    batches: Path,
 ) -> Iterations:
     """Read and compare the state-grafted iterations.
 
     Args:
         folder: holds both sides' traces of them; there need not be one.
+        batches: folder of the batches that both sides were fed.
         reference: the reference's trace with its initial state.
         plan: which tensor went where.
         known: conventions of running variances, by the reference's name.
@@ -79,9 +86,12 @@ def iterations(
         if (folder / FAILURE).is_file():
             return Iterations(notes=(_note((folder / FAILURE).read_text(encoding="utf-8")),))
         handed, candidate = (read_trace(folder / role.value) for role in Role)
+        own = [record for record in candidate.records if record.key.kind is Kind.INPUT]
+        fed = read_trace(batches).records if own else ()
     except (TraceError, OSError) as err:
         return Iterations(notes=(_note(err.found if isinstance(err, TraceError) else str(err)),))
-    found = links(reference, handed, candidate, plan, known)
+    chain = links(reference, handed, candidate, plan, known)
+    found = in_order([*batch_links(fed, own), *chain])
     faults = at_fault(found)
     return Iterations(found, faults, blames(faults))
 

@@ -16,10 +16,11 @@ from portalign.request import Json
 
 # The tolerance judges captures and the rest can't change a result.
 _NOWHERE = ("file", "parallel", "tolerance")
+_TRAINING = ("iterations", "accumulate", "record")
 _UNUSED: dict[Step, tuple[str, ...]] = {
-    Step.FORWARD: ("loss", "optimizer", "lr_scheduler", "metrics", "iterations", "record"),
-    Step.METRIC: ("loss", "optimizer", "lr_scheduler", "iterations", "record", "mode"),
-    Step.LR_SCHEDULER: ("loss", "metrics", "record"),
+    Step.FORWARD: ("loss", "optimizer", "lr_scheduler", "metrics", *_TRAINING),
+    Step.METRIC: ("loss", "optimizer", "lr_scheduler", *_TRAINING, "mode"),
+    Step.LR_SCHEDULER: ("loss", "metrics", "record", "accumulate"),
     Step.BACKWARD: ("metrics",),
 }
 

@@ -62,6 +62,9 @@ class Port(Part):
     metrics: Annotated[tuple[EntryField, ...], AsTuple] = ()
     weights: Weights = Weights()
     iterations: int = Field(10, ge=1, description="Training iterations of the backward step.")
+    accumulate: int = Field(
+        1, ge=1, description="Batches of each training iteration, whose mean is its loss."
+    )
     tolerance: Tolerance = Tolerance()
     mode: Literal["eval", "train"] = "eval"
     seed: int = Field(0, ge=0)
@@ -72,7 +75,7 @@ class Port(Part):
     twin: Literal["auto", "on", "segments", "off"] = Field(
         "auto", description="Float64 twins of both sides: whole, by segments, or none."
     )
-    record: Literal["auto", "all"] | Annotated[tuple[int, ...], AsTuple] = Field(
+    record: Literal["auto", "all", "losses"] | Annotated[tuple[int, ...], AsTuple] = Field(
         "auto", description="Iterations at which all gradients and parameters are kept."
     )
     parallel: Literal["auto", "on", "off"] = Field("auto", description="Run both sides at once.")
@@ -183,6 +186,7 @@ class Port(Part):
             settings=_copy(self.settings),
             batches=side.batches or self.batches or "",
             recording=self.recording or "",
+            has_own_batches=(side.batches or self.batches) != (other.batches or self.batches),
             inputs=dict(side.inputs),
             labels=self.labels,
             outputs=self.outputs,
@@ -196,6 +200,8 @@ class Port(Part):
             ),
             weights=self.weights.model_dump(mode="json"),
             iterations=self.iterations,
+            accumulate=self.accumulate,
+            records=self.record if self.record == "losses" else "",
             record_iterations=self._record_iterations(),
             mode=self.mode,
             seed=self.seed,

@@ -19,6 +19,7 @@ from portalign.stages.handover import Handover, hand_over
 from portalign.stages.recording import put_initial
 from portalign.stages.session import Session, at_precision, open_model, restore, shared_batches
 from portalign.stages.training import (
+    batches_of_iteration,
     forward_and_backward,
     kept_iterations,
     record_gradients,
@@ -30,7 +31,8 @@ from portalign.stages.training import (
 
 def run(session: Session) -> Model:
     """Train for `iterations` batches and record the state that produces the loss curve."""
-    batches = shared_batches(session, session.request.iterations)
+    request = session.request
+    batches = shared_batches(session, request.iterations * request.accumulate)
     model = open_model(session)
     for precision in session.precisions:
         with session.timed(f"backward {precision.value}"):
@@ -59,12 +61,12 @@ def _train(
             keeper.before(trainer, model, iteration)
         trainer.reset()
         key = TensorKey(Kind.LOSS, "loss", "", 0, iteration, precision)
-        batch = batches[iteration % len(batches)]
+        taken = batches_of_iteration(session.request, batches, iteration)
         with (
             _drawn(session, model, iteration, precision),
             _watched(session, model, iteration, precision, keeper),
         ):
-            forward_and_backward(session, model, batch, trainer, loss_function, key)
+            forward_and_backward(session, model, taken, trainer, loss_function, key)
         if iteration in kept:
             record_gradients(session, trainer, iteration, precision)
         rate = trainer.learning_rate()
@@ -97,6 +99,8 @@ def _watched(
     """Watch activations and their gradients in the first iteration, while both sides still have
     equal weights; later what the model gives out, where that is handed over.
     """
+    if session.request.records == "losses":
+        return nullcontext()
     if not iteration:
         sink = session.recorder.sink(iteration=0, precision=precision)
         return session.framework.watch(model, sink, gradients=True)
@@ -113,6 +117,8 @@ def _record_numbers(
         (Kind.GRADIENT_NORM, "global", "clip_coefficient", np.asarray(clipping.coefficient, dtype)),
         (Kind.LR, "lr", "", np.asarray(rate, np.float64)),
     ]
+    if session.request.records == "losses":
+        numbers = numbers[-1:]
     for kind, path, slot, array in numbers:
         key = TensorKey(kind, path, slot, 0, iteration, precision)
         session.recorder.array(key, array)

@@ -10,18 +10,18 @@ complete, lifted where there is a twin.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
 
-from portalign.frameworks.base import Exchange, Model, Tensor
+from portalign.frameworks.base import Batch, Exchange, Model, Tensor
 from portalign.mapping.pair import pair
 from portalign.mapping.weights import WeightPlan, carry, carry_slots
 from portalign.records import Array, Kind, Precision, Role, TensorKey, Trace
 from portalign.stages import exchange, weights
-from portalign.stages.batches import batches_of
+from portalign.stages.batches import batches_of, first_batches
 from portalign.stages.calling import blame
 from portalign.stages.draws import replayed
 from portalign.stages.handover import (
@@ -36,6 +36,7 @@ from portalign.stages.handover import (
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session, at_precision
 from portalign.stages.training import (
+    batches_of_iteration,
     forward_and_backward,
     kept_iterations,
     record_gradients,
@@ -86,10 +87,23 @@ def _run_all(session: Session, model: Model, precision: Precision) -> None:
     kept = sorted(kept_iterations(session.request, session.structure))
     batches = batches_of(exchange.await_trace(session.folder / exchange.INPUTS))
     given = _given(session, precision)
+    if session.request.has_own_batches:
+        _record_batches(session, kept)
     _record_rates(session, model, frozenset(kept), precision)
     for iteration in kept:
-        batch = batches[iteration % len(batches)]
-        _run_one(session, model, batch, given, iteration, precision)
+        taken = batches_of_iteration(session.request, batches, iteration)
+        _run_one(session, model, taken, given, iteration, precision)
+
+
+def _record_batches(session: Session, kept: Sequence[int]) -> None:
+    """What the candidate's own data function yields; it is trained on the reference's."""
+    request = session.request
+    own = first_batches(request, (max(kept) + 1) * request.accumulate)
+    for iteration in kept:
+        for call, batch in enumerate(batches_of_iteration(request, own, iteration)):
+            for name, array in batch.items():
+                key = TensorKey(Kind.INPUT, name, call=call, iteration=iteration)
+                session.recorder.array(key, array)
 
 
 def _record_rates(
@@ -109,7 +123,7 @@ def _record_rates(
 def _run_one(
     session: Session,
     model: Model,
-    batch: dict[str, Array],
+    batches: Sequence[Batch],
     given: _Given,
     iteration: int,
     precision: Precision,
@@ -130,7 +144,7 @@ def _run_one(
         framework.graft(model, replacement, sink, gradients=True),
     ):
         key = TensorKey(Kind.LOSS, "loss", "", 0, iteration, precision)
-        forward_and_backward(session, model, batch, trainer, loss_function, key)
+        forward_and_backward(session, model, batches, trainer, loss_function, key)
     record_gradients(session, trainer, iteration, precision)
     gradients = dict(_carried(plan, given.states.get((Kind.GRADIENT, iteration), {})))
     trainer.put_gradients(gradients)

@@ -20,7 +20,12 @@ from portalign.stages.batches import batches_of, model_arguments
 from portalign.stages.draws import replayed
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session, at_precision, restore, tensors_of
-from portalign.stages.training import forward_and_backward, record_gradients, training
+from portalign.stages.training import (
+    batches_of_iteration,
+    forward_and_backward,
+    record_gradients,
+    training,
+)
 from portalign.store import TraceWriter, read_trace
 from portalign.store.layout import GRAFT
 
@@ -54,7 +59,7 @@ def run(session: Session, model: Model) -> None:
 
 def _run_once(session: Session, model: Model, values: _Values, precision: Precision) -> None:
     framework, is_backward = session.framework, session.request.step is Step.BACKWARD
-    batch = batches_of(exchange.await_trace(session.folder / exchange.INPUTS))[0]
+    batches = batches_of(exchange.await_trace(session.folder / exchange.INPUTS))
     sink = session.recorder.sink(iteration=0, precision=precision)
 
     def replacement(kind: Kind, path: str, slot: str, call: int) -> Array | None:
@@ -62,15 +67,16 @@ def _run_once(session: Session, model: Model, values: _Values, precision: Precis
         return value() if value else None
 
     if not is_backward:
-        arguments = tensors_of(session, model_arguments(batch, session.request), precision)
+        arguments = tensors_of(session, model_arguments(batches[0], session.request), precision)
         with framework.graft(model, replacement, sink):
             framework.forward(model, arguments, grad=False)
         return
     trainer, loss_function = training(session, model, precision)
     trainer.reset()
     with framework.graft(model, replacement, sink, gradients=True):
+        taken = batches_of_iteration(session.request, batches, 0)
         key = TensorKey(Kind.LOSS, "loss", precision=precision)
-        forward_and_backward(session, model, batch, trainer, loss_function, key)
+        forward_and_backward(session, model, taken, trainer, loss_function, key)
     record_gradients(session, trainer, 0, precision)
 
 

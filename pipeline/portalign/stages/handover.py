@@ -30,12 +30,18 @@ RATE, COEFFICIENT, CLIPPED = "rate", "clip_coefficient", "clipped"
 def hand_over(session: Session, precision: Precision) -> Iterator[Handover | None]:
     """A keeper for the reference's last and best precision; None for any other run."""
     request = session.request
-    if request.role is not Role.REFERENCE or precision is not session.precisions[-1]:
+    is_last = precision is session.precisions[-1]
+    if request.role is not Role.REFERENCE or not is_last or not can_be_grafted(request):
         yield None
         return
     writer = TraceWriter(session.folder / ITERATIONS / request.role.value)
     yield Handover(session, Recorder(session.framework, writer), precision)
     writer.finish(session.info())
+
+
+def can_be_grafted(request: CaptureRequest) -> bool:
+    """The candidate can be given the reference's weights, and what would be compared is kept."""
+    return bool(request.weights.get("carry", True)) and request.records != "losses"
 
 
 @final

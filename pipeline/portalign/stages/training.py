@@ -7,8 +7,9 @@ iterations (`chain`) are made of the same pieces.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from portalign.errors import CaptureError
 from portalign.frameworks.base import Batch, Model, Tensor, Trainer
@@ -28,8 +29,11 @@ def kept_iterations(request: CaptureRequest, structure: Structure | None) -> fro
     """Iterations whose gradients are kept in full; the weights after each of them are kept too.
 
     All of them for small models; the first and the last otherwise, for 110 M parameters over ten
-    iterations would be 50 GB. An explicit `record:` in the port file decides in every case.
+    iterations would be 50 GB. An explicit `record:` in the port file decides in every case; with
+    `losses` it is none.
     """
+    if request.records == "losses":
+        return frozenset()
     if request.record_iterations:
         return frozenset(request.record_iterations)
     state = (e for e in (structure.state if structure else ()) if e.tied_to is None)
@@ -83,31 +87,53 @@ def forward_for_loss(
     return output, tensors_of(session, batch, precision)
 
 
+def batches_of_iteration(
+    request: CaptureRequest, batches: Sequence[Batch], iteration: int
+) -> list[Batch]:
+    """The batches of one training iteration, in order; from the first again where they run out."""
+    first = iteration * request.accumulate
+    return [batches[(first + i) % len(batches)] for i in range(request.accumulate)]
+
+
 def forward_and_backward(
     session: Session,
     model: Model,
-    batch: Batch,
+    batches: Sequence[Batch],
     trainer: Trainer,
     loss_function: LossFunction,
     key: TensorKey,
 ) -> None:
-    """Run the model, record its loss under `key`, and run backward from it."""
-    taken = forward_for_loss(session, model, batch, key.precision)
-    with blame("the loss", session.request):
-        loss, uncut = session.framework.uncut(lambda: loss_function(*taken))
-    # As one number: a loss of shape [1] on one side is the same loss.
-    session.recorder.tensor(key, loss.reshape([]))
-    if uncut is not None:
-        session.recorder.tensor(replace(key, kind=Kind.UNCUT), uncut.reshape([]))
-        session.notes += _cut_note(session, key, loss, uncut)
-    with blame("backward from the loss", session.request):
-        trainer.backward(loss)
+    """Run the model and backward from its loss, batch by batch; record their mean under `key`."""
+    losses: list[Tensor] = []
+    uncut: list[Tensor] = []
+    is_cut = False
+    for batch in batches:
+        taken = forward_for_loss(session, model, batch, key.precision)
+        with blame("the loss", session.request):
+            said, meant = session.framework.uncut(partial(loss_function, *taken))
+            loss = _share(said, len(batches))
+        losses.append(loss.detach())
+        uncut.append(loss.detach() if meant is None else _share(meant, len(batches)))
+        is_cut = is_cut or meant is not None
+        with blame("backward from the loss", session.request):
+            trainer.backward(loss)
+    whole = sum(losses[1:], losses[0])
+    session.recorder.tensor(key, whole)
+    if is_cut:
+        without = sum(uncut[1:], uncut[0])
+        session.recorder.tensor(replace(key, kind=Kind.UNCUT), without)
+        session.notes += _cut_note(session, key, whole, without)
+
+
+def _share(loss: Tensor, n_batches: int) -> Tensor:
+    """As one number, for a loss of shape [1] on one side is the same loss."""
+    return loss.reshape([]) / n_batches if n_batches > 1 else loss.reshape([])
 
 
 def _cut_note(session: Session, key: TensorKey, loss: Tensor, uncut: Tensor) -> list[str]:
     if key.precision is not Precision.NATIVE:
         return []
-    said, meant = (float(session.framework.numpy(each.reshape([]))) for each in (loss, uncut))
+    said, meant = (float(session.framework.numpy(each)) for each in (loss, uncut))
     name = session.framework.name
     return [
         f"{name} cuts exponents of the loss off: it says {said:.6g} in iteration {key.iteration}, "

@@ -178,6 +178,8 @@ class TorchTrainer(Trainer):
         by_norm = (
             torch.nn.utils.clip_grad_norm_ if self._clip.has_epsilon else _clip_without_epsilon
         )
+        if not with_gradient:  # torch 2.13's clip_grad_value_ raises on an empty list
+            return clipping(before, before)
         if self._clip.value is not None:
             torch.nn.utils.clip_grad_value_(with_gradient, self._clip.value)
         elif self._clip.norm is not None:
