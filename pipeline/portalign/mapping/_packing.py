@@ -102,9 +102,10 @@ def _lengths(others: Iterable[Item]) -> _Lengths:
 
 
 def _output_axis(leaf: Leaf) -> int | None:
-    if len(leaf.shape) == 1 or leaf.family == "conv":
+    if len(leaf.shape) == 1 or (leaf.shape and leaf.family == "conv"):
         return 0
-    return leaf.axes.index("o") if leaf.axes in ("oi", "io") else None
+    is_matrix = len(leaf.shape) == 2  # a buffer of a Linear or Embedding may be a single number
+    return leaf.axes.index("o") if is_matrix and leaf.axes in ("oi", "io") else None
 
 
 def _packing(item: Item, said: Said, lengths: _Lengths) -> Packing | None:
