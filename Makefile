@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test check faults bench fmt schema equivalents
+.PHONY: help setup browser run test check faults bench fmt schema equivalents published
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -15,6 +15,7 @@ PIP := $(PY) -m pip install --disable-pip-version-check --quiet -c constraints.t
 PYTHONS := python3.11 python3.12 python3.13 python3.10 python3
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 PORT ?= bert
+PUBLISHED := published_lens published_old
 
 # A virtual environment can't be moved or copied: the stamp holds the folder it was made for.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
@@ -96,3 +97,18 @@ schema: setup ## write docs/port.schema.json from the model of the port file
 
 equivalents: setup ## measure every row of the table of equivalents, write docs/equivalents.md
 	@$(PY) scripts/equivalents.py
+
+# Both environments take what they don't bring from .venv: torch is installed once.
+published: setup ## retell the published porting stories with their answers; about 20 minutes
+	@for extra in $(PUBLISHED); do
+	  if [ "$$(cat $(VENV)/$$extra/.ok 2>/dev/null)" != "$$PWD $$(cksum < scripts/$$extra.txt)" ]; then
+	    $(PY) -m venv --clear $(VENV)/$$extra
+	    $(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	      > "$$($(VENV)/$$extra/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	    $(VENV)/$$extra/bin/python -m pip install --disable-pip-version-check --quiet \
+	      -r scripts/$$extra.txt
+	    echo "$$PWD $$(cksum < scripts/$$extra.txt)" > $(VENV)/$$extra/.ok
+	  fi
+	done
+	$(PY) scripts/published.py --lens "$$PWD/$(VENV)/published_lens/bin/python" \
+	  --old "$$PWD/$(VENV)/published_old/bin/python" $(ARGS)

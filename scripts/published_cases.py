@@ -1,0 +1,186 @@
+"""The published porting stories: which runs retell them, and what each run must end with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BIG = ("settings.size=published", "parallel=off", "threads=2")
+OLD = "OLD"  # stands for the interpreter with the older transformers
+LENS = "LENS"  # stands for the interpreter with TransformerLens
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One step of one port.
+
+    Attributes:
+        story: the port whose story it belongs to.
+        name: what is run, for people.
+        published: what the author saw, or claimed.
+        port: a shipped port, or a port file below the repository.
+        overrides: as for ``--set``; OLD and LENS are replaced by interpreters.
+        exit_code: 0 aligned, 1 diverged, 2 could not decide.
+        begins: a part of the first origin's name; "" where nothing begins.
+        cause: a part of what a finding or a reservation must say; "" where none must.
+        experiment: of the published curves it is compared with; "" if none.
+    """
+
+    story: str
+    name: str
+    published: str
+    port: str
+    exit_code: int
+    step: str = "forward"
+    overrides: tuple[str, ...] = ()
+    begins: str = ""
+    cause: str = ""
+    experiment: str = ""
+
+
+_TABLE = "glue before model.transformer.h.0 in.0"
+_CORE = "self_attn.o_proj in.0"
+
+
+def _ctrl(name: str, exit_code: int, experiment: str, *overrides: str, begins: str = "") -> Run:
+    said = "differences grow with depth, collapse at the last norm; rounding or not: not known"
+    return Run(
+        "ctrl",
+        name,
+        said,
+        "ctrl",
+        exit_code,
+        overrides=(*BIG, *overrides),
+        begins=begins,
+        experiment=experiment,
+    )
+
+
+def _gemma2(claims: str, published: str, *, cause: str = "", begins: str = _CORE) -> Run:
+    overrides = (f"settings.claims={claims}",)
+    exit_code = 0 if claims in ("none", "einsum") else 1
+    begins = "" if exit_code == 0 else begins
+    return Run(
+        "gemma2", claims, published, "gemma2", exit_code, "forward", overrides, begins, cause
+    )
+
+
+def _smollm2(repair: str, n_tokens: int, exit_code: int, published: str) -> Run:
+    overrides = (
+        "settings.size=published",
+        f"settings.repair={repair}",
+        f"settings.tokens={n_tokens}",
+    )
+    begins = "rotary_emb.inv_freq" if exit_code else ""
+    name = f"{n_tokens} tokens, repair: {repair}"
+    cause = "rounded through bfloat16" if exit_code else ""
+    return Run(
+        "smollm2_bf16", name, published, "smollm2_bf16", exit_code, "forward", overrides, begins,
+        cause,
+    )  # fmt: skip
+
+
+RUNS = (
+    _ctrl("random, no mask", 1, "random_init_unmasked", "twin=on", begins=_TABLE),
+    _ctrl("random, right padding", 0, "random_init_masked", "settings.padding=right", "twin=off"),
+    _ctrl(
+        "trained-like, no mask",
+        0,
+        "pretrained_unmasked",
+        "settings.weights=trained_like",
+        "twin=off",
+    ),
+    _ctrl(
+        "trained-like, right padding",
+        0,
+        "pretrained_masked",
+        "settings.weights=trained_like",
+        "settings.padding=right",
+        "twin=off",
+    ),
+    _ctrl(
+        "trained-like, table copied",
+        0,
+        "pretrained_unmasked_embedding_copied",
+        "settings.weights=trained_like",
+        "settings.table=copied",
+        "twin=on",
+    ),
+    Run(
+        "ctrl",
+        "left padding (small)",
+        "a row whose keys are all masked is where mask constants show",
+        "ctrl",
+        1,
+        overrides=("settings.table=copied", "settings.padding=left"),
+        begins="attention_mask",
+    ),
+    Run(
+        "bert",
+        "10 iterations",
+        "losses at 0.0 mean difference; nothing else was compared",
+        "bert",
+        0,
+        "backward",
+    ),
+    Run("bert", "learning rate", "exactly 0.0 at steps 100 to 4000", "bert", 0, "lr_scheduler"),
+    Run(
+        "bert",
+        "the copied script: torch against torch",
+        "ten zeros",
+        "tests/vacuous/bert_backward/port.yaml",
+        2,
+        "backward",
+        cause="the same model",
+    ),
+    Run(
+        "bert",
+        "the copied script: a scheduler never stepped",
+        "0.1 against 0.1, ninety times",
+        "tests/vacuous/alexnet_lr/port.yaml",
+        2,
+        "lr_scheduler",
+        cause="constant",
+    ),
+    Run(
+        "gpt2_lens",
+        "GPT-2 small, weights processed",
+        "allclose is False, by 50 to 60",
+        "gpt2_lens",
+        0,
+        overrides=("settings.size=published", f"candidate.python={LENS}"),
+        cause="one constant per position",
+    ),
+    _gemma2("none", "-"),
+    _gemma2("einsum", "einsum differs from matmul: only rounding"),
+    _gemma2("attention_scale", "1/sqrt(224) against 1/16", cause="attention scale"),
+    _gemma2("no_attention_softcap", "the cap of 50 is missing", cause="soft-cap"),
+    _gemma2("attention_scale+no_attention_softcap", "both", cause="attention scale"),
+    _gemma2(
+        "no_final_softcap",
+        "the cap of 30 is missing",
+        cause="soft-cap",
+        begins="glue in (root) after model.model.norm",
+    ),
+    _gemma2("rotary_bfloat16", "tables in bfloat16", begins=""),
+    _gemma2("rotary_base", "another base", begins="rotary_emb.inv_freq"),
+    _gemma2("rotary_interleaved", "interleaved for half-split"),
+    _gemma2("layers_swapped", "global and local layers swapped"),
+    Run(
+        "gemma2",
+        "transformers 4.48.3: eager against sdpa",
+        '"transformers disables the soft-cap at inference": its sdpa path drops it',
+        "gemma2",
+        1,
+        overrides=(
+            "candidate.framework=torch",
+            "candidate.build=portalign.ports.gemma2.torch_side:build_sdpa",
+            f"reference.python={OLD}",
+            f"candidate.python={OLD}",
+        ),
+        begins="self_attn",
+    ),
+    _smollm2("none", 3, 1, "273 weights identical, differences grow to 6.0, no cause"),
+    _smollm2("none", 512, 1, "which side is right?"),
+    _smollm2("candidate", 3, 0, "the float32 buffer put back"),
+    _smollm2("reference", 3, 0, "the rounded buffer on both sides"),
+)
