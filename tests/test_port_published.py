@@ -105,6 +105,7 @@ def test_a_rotary_buffer_rounded_by_a_cast_is_found_though_all_weights_are_ident
     assert {c.verdict for c in weights} == {Verdict.IDENTICAL}
     assert report.divergence.origins[0] == "model.model.rotary_emb.inv_freq"
     assert "model.model.rotary_emb out.0" in report.divergence.origins
+    assert any("rounded through bfloat16, bit for bit" in f.claim for f in report.findings)
 
 
 @pytest.mark.parametrize("repaired", ["candidate", "reference"])

@@ -21,7 +21,14 @@ from portalign.diagnose.merge import merged
 from portalign.diagnose.registry import all_families, knobs_of, other_rules
 from portalign.diagnose.scores import explain_scores
 from portalign.diagnose.sites import Sites
+from portalign.diagnose.state import explain_state
 from portalign.findings import Finding, FindingKind, Origin
+
+_WITHOUT_A_SITE = (
+    ("learning rates", explain_rates),
+    ("metrics", explain_scores),
+    ("initial values", explain_state),
+)
 
 
 @final
@@ -62,9 +69,9 @@ class Doctor:
         self._seen = Seen()
 
     def numbers(self, evidence: Evidence) -> dict[str, Finding]:
-        """Findings on learning rates and metrics, by the label of the origin."""
+        """Findings on learning rates, metrics and initial state, by the label of the origin."""
         found: dict[str, Finding] = {}
-        for what, look in (("learning rates", explain_rates), ("metrics", explain_scores)):
+        for what, look in _WITHOUT_A_SITE:
             try:
                 found |= look(evidence)
             except Exception as err:  # a rule must never break a verdict

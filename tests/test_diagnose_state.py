@@ -1,0 +1,62 @@
+"""What an initial tensor that differs is of the reference's."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from portalign.diagnose.state import related
+
+RATES = (1.0 / 10000.0 ** (np.arange(0, 16, 2) / 16)).astype(np.float32)
+SQUARE = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
+
+
+def rounded(values: np.ndarray, dtype: type) -> np.ndarray:
+    return values.astype(dtype).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "rule", "said"),
+    [
+        (rounded(RATES, ml_dtypes.bfloat16), "state-rounded", "rounded through bfloat16"),
+        (RATES.astype(ml_dtypes.bfloat16), "state-rounded", "rounded through bfloat16"),
+        (rounded(RATES, np.float16), "state-rounded", "rounded through float16"),
+        (np.zeros_like(RATES), "state-initial", "all zeros"),
+        (RATES * np.float32(1.25), "state-scaled", "multiplied by 1.25"),
+        (RATES + np.float32(0.5), "state-shifted", "plus 0.5"),
+    ],
+    ids=["bfloat16", "kept in bfloat16", "float16", "zeros", "scaled", "shifted"],
+)
+def test_a_relation_is_named(candidate: np.ndarray, rule: str, said: str) -> None:
+    found = related(RATES, candidate)
+
+    assert found is not None
+    assert found.rule == rule
+    assert said in found.text
+
+
+def test_a_reference_that_is_the_rounded_one_is_told_apart() -> None:
+    found = related(rounded(RATES, ml_dtypes.bfloat16), RATES)
+
+    assert found is not None
+    assert "before the reference rounded them through bfloat16" in found.text
+
+
+def test_a_transposed_square_and_a_siblings_values_are_named() -> None:
+    transposed = related(SQUARE, np.ascontiguousarray(SQUARE.T))
+    swapped = related(SQUARE, SQUARE * 2 + 1, others={"key.weight": SQUARE * 2 + 1})
+
+    assert transposed is not None
+    assert transposed.rule == "state-transposed"
+    assert swapped is not None
+    assert "key.weight" in swapped.text
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [RATES, RATES[::-1], np.full_like(RATES, np.nan), RATES[:4], RATES * 1.1 + 0.1],
+    ids=["equal", "reversed", "nan", "another shape", "scaled and shifted"],
+)
+def test_nothing_is_claimed_of_anything_else(candidate: np.ndarray) -> None:
+    assert related(RATES, candidate) is None
