@@ -152,9 +152,9 @@ RUNS = (
     ),
     _gemma2("none", "-"),
     _gemma2("einsum", "einsum differs from matmul: only rounding"),
-    _gemma2("attention_scale", "1/sqrt(224) against 1/16", cause="attention scale"),
-    _gemma2("no_attention_softcap", "the cap of 50 is missing", cause="soft-cap"),
-    _gemma2("attention_scale+no_attention_softcap", "both", cause="attention scale"),
+    _gemma2("attention_scale", "1/sqrt(224) against 1/16"),
+    _gemma2("no_attention_softcap", "the cap of 50 is missing"),
+    _gemma2("attention_scale+no_attention_softcap", "both"),
     _gemma2(
         "no_final_softcap",
         "the cap of 30 is missing",
