@@ -110,6 +110,7 @@ def test_the_matrix_fails_when_a_fault_is_missed_or_a_rewrite_flagged(tmp_path: 
         ("backward after layers.0", "~layers.0>"),
         ("backward of gru: grad gru.weight_ih_l0", "~gru"),
         ("norm.running_mean iteration 1", "=norm.running_mean"),
+        ("buffer norm.running_mean of iteration 0, state-grafted", "=norm.running_mean"),
     ],
 )
 def test_labels_of_reports_are_read_as_places(label: str, expected: str) -> None:

@@ -28,6 +28,7 @@ _LABELS: tuple[tuple[str, str], ...] = (
     (r"(\S+) in\.\S+.*", r">\1"),
     (r"(\S+) out\.\S+.*", r"\1"),
     (r"(\S+) iteration \d+", r"=\1"),
+    (r"(?:buffer|update of) (\S+) of iteration \d+, state-grafted", r"=\1"),
 )
 
 
