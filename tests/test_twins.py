@@ -23,7 +23,8 @@ AS_SHIPPED = (
 )
 # Right ports: 1.1e-14 at most over all of bert and resnet (torch 2.13, paddle 3.3.1).
 TWINS = 1e-12
-BF16 = ("paddle", "torch")
+SIDES = ("paddle", "torch")
+LOW = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 # Faults right at kernels with float32 constants: where they begin.
@@ -63,6 +64,10 @@ CASES = {
     "bf16 paddle": _low("none", PADDLE, dtype="bfloat16"),
     "bf16 torch eps": _low("eps", dtype="bfloat16"),
     "bf16 paddle eps": _low("eps", PADDLE, dtype="bfloat16"),
+    "fp16 torch": _low("rewrite", dtype="float16"),
+    "fp16 paddle": _low("none", PADDLE, dtype="float16"),
+    "fp16 torch eps": _low("eps", dtype="float16"),
+    "fp16 paddle eps": _low("eps", PADDLE, dtype="float16"),
     "left behind": _low("numpy"),
     "left behind, wrong": _low("scores"),
     "lifted": _low("none"),
@@ -190,25 +195,29 @@ def test_a_tanh_gelu_fails_backward_though_ten_losses_agree(results: dict[str, R
     )
 
 
-@pytest.mark.parametrize("side", BF16)
-def test_bfloat16_twins_start_from_the_rounded_weights(
-    results: dict[str, Result], side: str
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("dtype", LOW)
+def test_twins_of_low_precision_start_from_the_rounded_weights(
+    results: dict[str, Result], side: str, dtype: str
 ) -> None:
-    report = results[f"bf16 {side}"].report
+    report = results[f"{dtype} {side}"].report
     weights = [c for c in report.comparisons if c.key.kind is Kind.PARAMETER]
     (logits,) = [c for c in report.comparisons if c.label == "output logits"]
 
     assert report.outcome is Outcome.PASS
-    assert {c.native.dtype_candidate for c in weights} == {"bfloat16"}
-    assert logits.native.dtype_reference == "bfloat16"
+    assert {c.native.dtype_candidate for c in weights} == {LOW[dtype]}
+    assert logits.native.dtype_reference == LOW[dtype]
     assert logits.twin is not None
     assert logits.twin.rel_frobenius <= TWINS  # unrounded weights would leave 1e-3
     assert Verdict.ROUNDING in {c.verdict for c in report.comparisons}
 
 
-@pytest.mark.parametrize("side", BF16)
-def test_a_bug_in_bfloat16_is_divergent(results: dict[str, Result], side: str) -> None:
-    result = results[f"bf16 {side} eps"]
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("dtype", LOW)
+def test_a_bug_in_low_precision_is_divergent(
+    results: dict[str, Result], side: str, dtype: str
+) -> None:
+    result = results[f"{dtype} {side} eps"]
     failed = [c for c in result.report.comparisons if c.outcome is Outcome.FAIL]
 
     assert result.begins_at == ("norm out.0",)
