@@ -138,6 +138,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StepReport]:
         "rough, no twins": (rough, {**SGD, "iterations": "25", "twin": "off"}),
         "late, no twins": ({"candidate": LATE, "data": DATA}, {"iterations": "8", "twin": "off"}),
         "late": ({"candidate": LATE, "data": DATA}, {"iterations": "8"}),
+        "late and in float16": (
+            {"candidate": IMPRECISE.replace("bfloat16", "float16"), "data": DATA},
+            {"iterations": "8"},
+        ),
         "late and imprecise": ({"candidate": IMPRECISE, "data": DATA}, {"iterations": "8"}),
     }
     files = {
@@ -228,8 +232,9 @@ def test_a_late_fault_is_blamed_in_its_iteration(reports: dict[str, StepReport])
 
 
 @pytest.mark.end_to_end
-def test_a_late_loss_of_precision_is_found(reports: dict[str, StepReport]) -> None:
-    report = reports["late and imprecise"]
+@pytest.mark.parametrize("name", ["late and imprecise", "late and in float16"])
+def test_a_late_loss_of_precision_is_found(reports: dict[str, StepReport], name: str) -> None:
+    report = reports[name]
     failed = [c for c in report.comparisons if c.outcome is Outcome.FAIL]
 
     assert report.blames == ()  # float64 doesn't see it
