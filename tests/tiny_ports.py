@@ -96,6 +96,7 @@ def write_port(
     data: str = DATA,
     entries: Mapping[str, str] | None = None,
     framework: str = "torch",
+    candidate_framework: str = "",
 ) -> Path:
     """Write a port into a folder and return its port file.
 
@@ -104,14 +105,18 @@ def write_port(
         candidate: the same for the candidate; default: the reference's.
         data: source of `batches`.
         entries: entries of the port file as YAML text, added to `ENTRIES` or in their place.
-        framework: of both sides.
+        framework: of both sides, unless `candidate_framework` names another for one.
     """
     folder.mkdir(parents=True)
-    head = HEAD if framework == "torch" else PADDLE_HEAD
-    (folder / "reference.py").write_text(head + reference)
-    (folder / "candidate.py").write_text(head + (candidate or reference) + "\n# the port\n")
+    names = (framework, candidate_framework or framework)
+    ours, theirs = (HEAD if name == "torch" else PADDLE_HEAD for name in names)
+    (folder / "reference.py").write_text(ours + reference)
+    (folder / "candidate.py").write_text(theirs + (candidate or reference) + "\n# the port\n")
     (folder / "data.py").write_text(data)
-    sides = {role.value: ENTRIES[role.value].replace("torch", framework) for role in Role}
+    sides = {
+        role.value: ENTRIES[role.value].replace("torch", name)
+        for role, name in zip(Role, names, strict=True)
+    }
     lines = {"name": "tiny", **ENTRIES, **sides, **(entries or {})}
     file = folder / "port.yaml"
     file.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))

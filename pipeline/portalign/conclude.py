@@ -17,6 +17,7 @@ import numpy as np
 from portalign.compare.batch_norm import conventions, settle
 from portalign.compare.begins import begins
 from portalign.compare.behind import left_behind, without_twin
+from portalign.compare.blames import blames
 from portalign.compare.captures import compare_all
 from portalign.compare.content import without_doubtful
 from portalign.compare.doubts import doubts
@@ -36,12 +37,15 @@ from portalign.config import Port
 from portalign.diagnose.batch_norm import findings, with_statistics
 from portalign.diagnose.engine import diagnose
 from portalign.diagnose.evidence import Evidence
+from portalign.diagnose.known.settle import known_differences, settle_known, without_known
+from portalign.diagnose.known.settle import reservations as own_differences
 from portalign.diagnose.rewritten import settle_rewritten
 from portalign.mapping.names import match_state
 from portalign.mapping.pair import Pair, Pairing, pair
 from portalign.mapping.weights import WeightPlan
 from portalign.records import Kind, Precision, Role, SideInfo, Step, Structure, Trace
 from portalign.report.data import SCHEMA
+from portalign.request import Spec
 from portalign.results import Comparison, Divergence, Outcome, StepReport, Unpaired, Verdict
 from portalign.stages.exchange import INPUTS
 from portalign.store.layout import GRAFT, ITERATIONS
@@ -104,13 +108,21 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         comparisons, divergence = settled.comparisons, settled.divergence
         diagnosis = replace(diagnosis, findings=settled.findings)
     statistics = findings(pairing, comparisons, (reference, candidate), divergence)
-    reservations = doubts(
-        port.as_dict(), step, pairing.pairs, comparisons, _infos(reference, candidate)
+    sides = _infos(reference, candidate)
+    handed = folder / ITERATIONS / Role.REFERENCE.value
+    differing = known_differences(
+        chain, divergence, (reference, handed, folder / INPUTS), sides, _losses(port, sides)
+    )
+    comparisons, grafted = (settle_known(some, differing) for some in (comparisons, grafted))
+    divergence = without_known(divergence, differing)
+    faults = [link for link in chain.faults if link.label not in differing.labels]
+    reservations = (
+        *doubts(port.as_dict(), step, pairing.pairs, comparisons, sides),
+        *own_differences(differing),
     )
     unpaired = (*pairing.unpaired, *_unrecorded(pairing, (reference, candidate)))
     outcome = overall((*comparisons, *grafted), unpaired, reservations)
-    outcome = Outcome.FAIL if chain.faults else outcome
-    sides = _infos(reference, candidate)
+    outcome = Outcome.FAIL if faults else outcome
     report = StepReport(
         schema=SCHEMA,
         port=port.name,
@@ -137,8 +149,8 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         settings=port.as_dict(),
         next_command=next_command if outcome is Outcome.PASS else "",
-        findings=with_statistics(diagnosis.findings, statistics),
-        blames=chain.blames,
+        findings=with_statistics(diagnosis.findings, (*statistics, *differing.findings)),
+        blames=blames(faults),
         growth=growth(comparisons),
     )
     report = replace(report, headline=_headline(report))
@@ -179,6 +191,15 @@ def _plan(port: Port, reference: Trace, candidate: Trace) -> WeightPlan:
         layout=weights["layout"],
         is_carried=weights["carry"],
     )
+
+
+def _losses(port: Port, sides: Sequence[SideInfo]) -> tuple[Spec | None, Spec | None]:
+    """Both sides' losses as the port file has them."""
+    entry = port.loss
+    if entry is None or len(sides) != 2:
+        return None, None
+    first, second = (entry.spec(side.role, side.framework) for side in sides)
+    return first, second
 
 
 def _infos(reference: Trace, candidate: Trace) -> tuple[SideInfo, ...]:

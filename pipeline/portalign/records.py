@@ -177,6 +177,8 @@ class SideInfo:
         flags: determinism and precision switches, name to value.
         model_sha256: hash of the model's classes, their sources and plain settings; "" if it is
             built of the framework's own modules only.
+        optimizer: name of an optimizer whose namesake of the other framework computes something
+            else, and `optimizer_arguments`, in portalign's words; empty for the others.
         lifted: notes of the float64 twin: constants rounded alike, tensors that stayed behind.
         seconds: wall time by phase ("import", "build", "forward", ...).
     """
@@ -195,6 +197,8 @@ class SideInfo:
     inputs_sha256: str = ""
     model_sha256: str = ""
     flags: dict[str, str] = field(default_factory=dict)
+    optimizer: str = ""
+    optimizer_arguments: dict[str, float] = field(default_factory=dict)
     lifted: tuple[str, ...] = ()
     structure: Structure | None = None
     notes: tuple[str, ...] = ()

@@ -48,7 +48,9 @@ class Link:
     Attributes:
         owner: the parameter or buffer it is of; "" for what the model gives out and for the loss.
         label: how reports print it.
+        slot: which of the owner's arrays or numbers, as its key has it.
         comparison: None where one side has no such thing; `absence` says what then.
+        pair: both sides' arrays; None where one side has none.
     """
 
     part: Part
@@ -57,6 +59,8 @@ class Link:
     label: str
     comparison: Comparison | None
     absence: str = ""
+    slot: str = ""
+    pair: Pair | None = None
 
     @property
     def is_wrong(self) -> bool:
@@ -209,7 +213,8 @@ def _link(
             scale=scales.of(one),
             module_type=one.reference.module_type,
         )
-    return Link(_part(key), _iteration(key), _owner(key), label, found)
+    link = Link(_part(key), _iteration(key), _owner(key), label, found)
+    return replace(link, slot=key.slot, pair=one)
 
 
 def _of_number(one: Pair, precision: Precision) -> Tolerance | None:
@@ -267,7 +272,7 @@ def _absences(unpaired: Sequence[Unpaired], pairs: Sequence[Pair]) -> Iterator[L
             text = f"{key.path} {key.slot} is kept by the {each.role}'s optimizer only"
         else:
             continue
-        yield Link(_part(key), _iteration(key), _owner(key), _label(key), None, text)
+        yield Link(_part(key), _iteration(key), _owner(key), _label(key), None, text, key.slot)
 
 
 def _is_slot(key: TensorKey) -> bool:

@@ -121,6 +121,12 @@ class Trainer(ABC):
         """Let the next `update` use these; the others stay. The scheduler counts no more."""
 
     @abstractmethod
+    def described(self) -> tuple[str, dict[str, float]]:
+        """Name and arguments, in portalign's words, of an optimizer whose namesake of the other
+        framework computes something else; both empty for the others.
+        """
+
+    @abstractmethod
     def state(self) -> Iterator[tuple[str, str, Tensor | float]]:
         """Parameter name, slot (see `slots`) and value of all that the optimizer keeps."""
 

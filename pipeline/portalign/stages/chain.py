@@ -132,6 +132,8 @@ def _run_one(
     values = given.states[Kind.PARAMETER, iteration]
     framework.load(model, weights.released(carry(plan, lambda name: values[name])))
     trainer, loss_function = training(session, model, precision)
+    # Learning rates first: paddle's RMSProp keeps its momentum multiplied by them.
+    trainer.put_learning_rates(_numbers(plan, given, Kind.LR, RATE, iteration))
     trainer.put_state(carry_slots(plan, given.slots.get((Kind.OPTIMIZER_STATE, iteration), {})))
     trainer.reset()
     sink = root_only(recorder.sink(iteration=iteration, precision=precision))
@@ -148,7 +150,6 @@ def _run_one(
     record_gradients(session, trainer, iteration, precision)
     gradients = dict(_carried(plan, given.states.get((Kind.GRADIENT, iteration), {})))
     trainer.put_gradients(gradients)
-    trainer.put_learning_rates(_numbers(plan, given, Kind.LR, RATE, iteration))
     clipped = _clipped(session, given, gradients, iteration, precision)
     with blame("the optimizer", session.request):
         clipping = trainer.update(clipped)

@@ -43,6 +43,7 @@ class Session:
     weights_sha256: str = ""
     inputs_sha256: str = ""
     model_sha256: str = ""
+    optimizer: tuple[str, dict[str, float]] = ("", {})
     notes: list[str] = field(default_factory=list)
     lifted: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
@@ -70,6 +71,8 @@ class Session:
             inputs_sha256=self.inputs_sha256,
             model_sha256=self.model_sha256,
             flags={**self.flags, "precisions": ",".join(p.value for p in self.precisions)},
+            optimizer=self.optimizer[0],
+            optimizer_arguments=self.optimizer[1],
             lifted=self.lifted,
             structure=self.structure,
             notes=tuple(self.notes),

@@ -63,6 +63,8 @@ def training(session: Session, model: Model, precision: Precision) -> tuple[Trai
         precision=precision,
         other_framework=request.other_framework,
     )
+    if not session.optimizer[0]:  # natively; a twin's arguments are rounded
+        session.optimizer = trainer.described()
     loss = framework.loss(request.loss, request.settings, other_framework=request.other_framework)
     return trainer, loss
 

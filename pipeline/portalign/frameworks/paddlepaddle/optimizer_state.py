@@ -69,7 +69,7 @@ def read(
             elif (slot := slots.get(own, own)) in NUMBERS:
                 yield name, slot, _first(value)
             else:
-                yield name, slot, value / _scale(optimizer, own)
+                yield name, slot, value / _scale(optimizer, parameter, own)
         if found:
             step = step_count(found, {power: betas[power] for power in found})
             for slot, number in {**powers(step, {}), **found}.items():
@@ -108,7 +108,8 @@ def write(
                 _fill(target, numbers[slot])
             elif slot in values[name]:
                 array = np.asarray(values[name][slot]).reshape(target.shape)
-                target.set_value(from_numpy(array).astype(target.dtype) * _scale(optimizer, own))
+                scale = _scale(optimizer, parameter, own)
+                target.set_value(from_numpy(array).astype(target.dtype) * scale)
 
 
 def held(optimizer: paddle.optimizer.Optimizer) -> frozenset[int]:
@@ -144,9 +145,10 @@ def _is_used(optimizer: paddle.optimizer.Optimizer, own: str) -> bool:
     return bool(options.get(own, True))
 
 
-def _scale(optimizer: paddle.optimizer.Optimizer, own: str) -> float:
-    is_scaled = type(optimizer).__name__ == "RMSProp" and own == "momentum"
-    return (float(optimizer.get_lr()) or 1.0) if is_scaled else 1.0
+def _scale(optimizer: paddle.optimizer.Optimizer, parameter: Any, own: str) -> float:
+    if type(optimizer).__name__ != "RMSProp" or own != "momentum":
+        return 1.0
+    return float(optimizer.get_lr()) * float(parameter.optimize_attr["learning_rate"]) or 1.0
 
 
 def _betas(optimizer: paddle.optimizer.Optimizer, parameter: Any) -> dict[str, float]:

@@ -72,6 +72,22 @@ def optimizer(
     return kind(learning_rate=learning_rate, parameters=model.parameters(), grad_clip=clip, **given)
 
 
+def described(optimizer: paddle.optimizer.Optimizer) -> tuple[str, dict[str, float]]:
+    """Name and arguments, in portalign's words, of an optimizer that differs between frameworks.
+
+    Empty for the others, for subclasses, and where parameter groups or another decay than L2 make
+    it more than these arguments.
+    """
+    name, arguments = _KNOWN_TO_DIFFER.get(type(optimizer), ("", {}))
+    regularizer = optimizer.regularization
+    is_plain = regularizer is None or type(regularizer) is paddle.regularizer.L2Decay
+    has_groups = any(isinstance(group, dict) for group in optimizer._param_groups or [])
+    if not name or has_groups or not is_plain:
+        return "", {}
+    found = {argument: float(getattr(optimizer, own)) for argument, own in arguments.items()}
+    return name, {**found, "weight_decay": regularizer._coeff if regularizer else 0.0}
+
+
 def _grad_clip(arguments: Mapping[str, Json]) -> Any:
     if arguments["clip_norm"] is not None:
         return paddle.nn.ClipGradByGlobalNorm(clip_norm=float(arguments["clip_norm"]))
@@ -204,4 +220,15 @@ _OPTIMIZERS: Final[
     "asgd": (paddle.optimizer.ASGD, _coupled_decay),
     "rprop": (paddle.optimizer.Rprop, _rprop),
     "lbfgs": (paddle.optimizer.LBFGS, _lbfgs),
+}
+_KNOWN_TO_DIFFER: Final[Mapping[Any, tuple[str, Mapping[str, str]]]] = {
+    paddle.optimizer.RMSProp: (
+        "rmsprop",
+        {"alpha": "_rho", "eps": "_epsilon", "momentum": "_momentum", "centered": "_centered"},
+    ),
+    paddle.optimizer.Adamax: (
+        "adamax",
+        {"beta1": "_beta1", "beta2": "_beta2", "eps": "_epsilon"},
+    ),
+    paddle.optimizer.ASGD: ("asgd", {"batch_num": "_n"}),
 }

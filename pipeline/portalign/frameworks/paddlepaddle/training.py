@@ -23,6 +23,7 @@ from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.pacing import pace
 from portalign.frameworks.paddlepaddle import optimizer_state
 from portalign.frameworks.paddlepaddle.modules import from_numpy
+from portalign.frameworks.paddlepaddle.optimizers import described
 from portalign.frameworks.paddlepaddle.optimizers import optimizer as build_optimizer
 from portalign.frameworks.paddlepaddle.schedulers import needed_lr
 from portalign.frameworks.paddlepaddle.schedulers import scheduler as build_scheduler
@@ -121,6 +122,9 @@ class PaddleTrainer(Trainer):
         for name, parameter in self._trainable():
             if name in values and base:
                 parameter.optimize_attr["learning_rate"] = values[name] / base
+
+    def described(self) -> tuple[str, dict[str, float]]:
+        return described(self._optimizer)
 
     def state(self) -> Iterator[tuple[str, str, Tensor | float]]:
         return optimizer_state.read(self._optimizer, dict(self._model.named_parameters()))

@@ -67,6 +67,8 @@ def write(
             continue
         known = _slots_of(optimizer, groups[id(parameter)])
         slots = known if known is not None else [s for s in given if not s.endswith("_power")]
+        if any(slot in _NOT_FROM_ZERO and slot not in given for slot in slots):
+            continue  # as in a fresh one: ASGD makes it from the learning rate
         optimizer.state[parameter] = {
             _OWN.get(slot, slot): _value(slot, parameter, given) for slot in slots
         }
@@ -96,6 +98,8 @@ _KEPT: Final[Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]]] = {
     "Rprop": (("step", "previous_gradient", "step_sizes"), {}),
     "ASGD": (("step", "eta", "mu", "ax"), {}),
 }
+
+_NOT_FROM_ZERO: Final = ("eta", "mu")
 
 
 def _value(slot: str, parameter: torch.nn.Parameter, given: Mapping[str, Array]) -> torch.Tensor:

@@ -63,6 +63,22 @@ def round_like_paddle(optimizer: torch.optim.Optimizer) -> None:
             group[name] = _as_float32(group[name])
 
 
+def described(optimizer: torch.optim.Optimizer) -> tuple[str, dict[str, float]]:
+    """Name and arguments, in portalign's words, of an optimizer that differs between frameworks.
+
+    Empty for the others, for subclasses, and where groups differ in more than learning rate and
+    decay.
+    """
+    name, arguments = _KNOWN_TO_DIFFER.get(type(optimizer), ("", ()))
+    groups = [{each: group[each] for each in arguments} for group in optimizer.param_groups]
+    if not name or any(group != groups[0] for group in groups[1:]):
+        return "", {}
+    betas = zip(("beta1", "beta2"), groups[0].pop("betas", ()), strict=False)
+    decay = max(group["weight_decay"] for group in optimizer.param_groups)
+    found = {**groups[0], **dict(betas), "weight_decay": decay}
+    return name, {argument: float(value) for argument, value in found.items()}
+
+
 def rounded_constants(spec: Spec) -> tuple[str, ...]:
     """What `round_like_paddle` and the twin's clipping change for this optimizer, in words."""
     arguments = resolve(Area.OPTIMIZER, spec)
@@ -200,4 +216,9 @@ _FLOAT32: Final[Mapping[type[torch.optim.Optimizer], tuple[str, ...]]] = {
     torch.optim.Adagrad: ("eps",),
     torch.optim.Adadelta: ("rho", "eps"),
     torch.optim.RMSprop: ("alpha", "eps", "momentum"),
+}
+_KNOWN_TO_DIFFER: Final[Mapping[type[torch.optim.Optimizer], tuple[str, tuple[str, ...]]]] = {
+    torch.optim.RMSprop: ("rmsprop", ("alpha", "eps", "momentum", "centered")),
+    torch.optim.Adamax: ("adamax", ("betas", "eps")),
+    torch.optim.ASGD: ("asgd", ("lambd", "alpha", "t0")),
 }

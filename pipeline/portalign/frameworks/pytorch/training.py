@@ -20,8 +20,8 @@ from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.pacing import pace
 from portalign.frameworks.pytorch import losses, optimizer_state, optimizers
 from portalign.frameworks.pytorch.modules import from_numpy
+from portalign.frameworks.pytorch.optimizers import described, round_like_paddle
 from portalign.frameworks.pytorch.optimizers import optimizer as build_optimizer
-from portalign.frameworks.pytorch.optimizers import round_like_paddle
 from portalign.frameworks.pytorch.schedulers import scheduler as build_scheduler
 from portalign.frameworks.selection import refuse_search
 from portalign.records import Array, Precision
@@ -153,6 +153,9 @@ class TorchTrainer(Trainer):
                 by_rate.setdefault(rate, []).append(parameter)
             groups += [{**group, "params": each, "lr": rate} for rate, each in by_rate.items()]
         self._optimizer.param_groups[:] = groups
+
+    def described(self) -> tuple[str, dict[str, float]]:
+        return described(self._optimizer)
 
     def state(self) -> Iterator[tuple[str, str, Tensor | float]]:
         return optimizer_state.read(self._optimizer, dict(self._model.named_parameters()))
