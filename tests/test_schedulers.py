@@ -22,9 +22,9 @@ else:
         pytest.importorskip("paddle", reason="paddle is not installed")
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Trainer
 from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import training as torch_training
+from portalign.frameworks.trainer import Trainer
 from portalign.records import Precision
 from portalign.request import Spec
 from portalign.stages.lr_scheduler import curve

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from portalign.frameworks.base import Trainer
 from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import training as torch_training
+from portalign.frameworks.trainer import Trainer
 from portalign.records import Array, Precision
 from portalign.request import Spec
 from training_pair import paddle, to_numpy, torch

@@ -11,9 +11,9 @@ import pytest
 from portalign.equivalents.arguments import TABLES
 from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Clipping
 from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import training as torch_training
+from portalign.frameworks.trainer import Clipping
 from portalign.records import Precision
 from portalign.request import Spec
 from training_pair import build_trainer, distance, models, paddle, state, to_numpy, torch, train

@@ -21,12 +21,12 @@ else:
         warnings.filterwarnings("ignore", message=".*ccache", category=UserWarning)
         paddle = pytest.importorskip("paddle", reason="paddle is not installed")
 
-from portalign.frameworks.base import Clipping, Trainer
 from portalign.frameworks.paddlepaddle import lifting as paddle_lifting
 from portalign.frameworks.paddlepaddle import losses as paddle_losses
 from portalign.frameworks.pytorch import lifting as torch_lifting
 from portalign.frameworks.pytorch import losses as torch_losses
 from portalign.frameworks.pytorch import training as torch_training
+from portalign.frameworks.trainer import Clipping, Trainer
 from portalign.records import Precision
 from portalign.request import Spec
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
 
-from portalign.frameworks.base import Model, Replacements, Sink, Tensor
+from portalign.frameworks.base import Model, Replacements, Sink
+from portalign.frameworks.trainer import Tensor
 from portalign.frameworks.watching import Doorkeeper, Grafter, Keeper, LeafFinder
 from portalign.records import Array
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from portalign.frameworks.base import Clipping
+from portalign.frameworks.trainer import Clipping
 from portalign.records import Array
 
 _CHUNK: Final = 2**16  # 512 kB of float64: stays in cache

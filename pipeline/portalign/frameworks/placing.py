@@ -14,7 +14,7 @@ from typing import Any, final
 
 import numpy as np
 
-from portalign.frameworks.base import Tensor
+from portalign.frameworks.trainer import Tensor
 from portalign.records import Array
 
 

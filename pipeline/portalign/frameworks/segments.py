@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, final
 
-from portalign.frameworks.base import Model, Tensor
+from portalign.frameworks.base import Model
 from portalign.frameworks.leaves import replaced
+from portalign.frameworks.trainer import Tensor
 
 # Where both frameworks' modules hold their own tensors, by name; buffers are written in place.
 _PARAMETERS, _BUFFERS = "_parameters", "_buffers"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Tensor
+from portalign.frameworks.trainer import Tensor
 from portalign.request import Json, Spec
 
 

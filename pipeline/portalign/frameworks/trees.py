@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import final
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Tensor
+from portalign.frameworks.trainer import Tensor
 from portalign.records import Kind, ModuleInfo, ParameterInfo, Structure
 
 

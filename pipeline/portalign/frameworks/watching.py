@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from portalign.frameworks.base import Replacements, Sink, Tensor
+from portalign.frameworks.base import Replacements, Sink
 from portalign.frameworks.leaves import replaced
 from portalign.frameworks.placing import Placed
+from portalign.frameworks.trainer import Tensor
 from portalign.records import Array, Kind
 
 LeafFinder = Callable[[object], Iterator[tuple[str, Tensor]]]

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
-from portalign.frameworks.base import Clipping, Model
+from portalign.frameworks.base import Model
+from portalign.frameworks.trainer import Clipping
 from portalign.records import Array, Kind, Precision, TensorKey
 from portalign.stages.calling import blame
 from portalign.stages.draws import replayed

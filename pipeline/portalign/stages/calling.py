@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from portalign.errors import CaptureError, PortalignError
-from portalign.frameworks.base import Batch, Model, Tensor
+from portalign.frameworks.base import Batch, Model
+from portalign.frameworks.trainer import Tensor
 from portalign.functions import describe
 from portalign.records import Precision
 from portalign.request import CaptureRequest

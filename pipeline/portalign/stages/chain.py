@@ -16,7 +16,8 @@ from typing import final
 
 import numpy as np
 
-from portalign.frameworks.base import Batch, Exchange, Model, Tensor
+from portalign.frameworks.base import Batch, Model
+from portalign.frameworks.trainer import Exchange, Tensor
 from portalign.mapping.pair import pair
 from portalign.mapping.weights import WeightPlan, carry, carry_slots
 from portalign.records import Array, Kind, Precision, Role, TensorKey, Trace

@@ -14,7 +14,8 @@ from typing import final
 
 import numpy as np
 
-from portalign.frameworks.base import Clipping, Exchange, Model, Sink, Tensor, Trainer
+from portalign.frameworks.base import Model, Sink
+from portalign.frameworks.trainer import Clipping, Exchange, Tensor, Trainer
 from portalign.records import Kind, Precision, Role, TensorKey
 from portalign.request import CaptureRequest
 from portalign.stages.recorder import Recorder

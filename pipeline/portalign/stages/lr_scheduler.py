@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Trainer
+from portalign.frameworks.trainer import Trainer
 from portalign.records import Kind, Precision, TensorKey
 from portalign.request import CaptureRequest, Spec
 from portalign.stages.calling import blame

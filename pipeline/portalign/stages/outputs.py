@@ -5,7 +5,8 @@ itself says.
 from __future__ import annotations
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Framework, Tensor
+from portalign.frameworks.base import Framework
+from portalign.frameworks.trainer import Tensor
 
 
 def named_outputs(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Framework, Sink, Tensor
+from portalign.frameworks.base import Framework, Sink
+from portalign.frameworks.trainer import Tensor
 from portalign.records import Array, Kind, Precision, TensorKey
 from portalign.store import TraceWriter, can_hold
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from portalign.errors import InputError, TraceError
-from portalign.frameworks.base import Framework, Model, Trainer
+from portalign.frameworks.base import Framework, Model
+from portalign.frameworks.trainer import Trainer
 from portalign.mapping.weights import WeightPlan, carry_slots
 from portalign.records import Array, Kind, Precision, Role, Structure, Trace
 from portalign.request import CaptureRequest

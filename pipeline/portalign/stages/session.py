@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import final
 
 from portalign.errors import CaptureError, PortalignError
-from portalign.frameworks.base import Batch, Framework, Model, Tensor
+from portalign.frameworks.base import Batch, Framework, Model
+from portalign.frameworks.trainer import Tensor
 from portalign.functions import describe, load_function, source_sha256
 from portalign.mapping.weights import WeightPlan
 from portalign.records import Array, Precision, Role, SideInfo, Step, Structure, Trace

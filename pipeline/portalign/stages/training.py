@@ -12,7 +12,8 @@ from dataclasses import replace
 from functools import partial
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Batch, Model, Tensor, Trainer
+from portalign.frameworks.base import Batch, Model
+from portalign.frameworks.trainer import Tensor, Trainer
 from portalign.records import Kind, Precision, Structure, TensorKey
 from portalign.request import CaptureRequest
 from portalign.stages.calling import blame, call_model

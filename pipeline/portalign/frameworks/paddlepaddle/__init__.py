@@ -11,16 +11,7 @@ from typing import ClassVar, final
 import paddle
 
 from portalign.errors import CaptureError
-from portalign.frameworks.base import (
-    Framework,
-    MetricFunction,
-    Model,
-    Replacements,
-    Sink,
-    Source,
-    Tensor,
-    Trainer,
-)
+from portalign.frameworks.base import Framework, MetricFunction, Model, Replacements, Sink, Source
 from portalign.frameworks.leaves import leaves
 from portalign.frameworks.paddlepaddle import (
     cuts,
@@ -33,6 +24,7 @@ from portalign.frameworks.paddlepaddle import (
     training,
     watching,
 )
+from portalign.frameworks.trainer import Tensor, Trainer
 from portalign.records import Array, Precision, Structure
 from portalign.request import Spec
 

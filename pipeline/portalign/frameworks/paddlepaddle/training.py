@@ -18,7 +18,6 @@ from paddle.nn.clip import GradientClipBase
 from portalign.equivalents.arguments import resolve
 from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError, PortalignError
-from portalign.frameworks.base import Clipping, Exchange, Tensor, Trainer
 from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.pacing import pace
 from portalign.frameworks.paddlepaddle import optimizer_state
@@ -28,6 +27,7 @@ from portalign.frameworks.paddlepaddle.optimizers import optimizer as build_opti
 from portalign.frameworks.paddlepaddle.schedulers import needed_lr
 from portalign.frameworks.paddlepaddle.schedulers import scheduler as build_scheduler
 from portalign.frameworks.selection import refuse_search
+from portalign.frameworks.trainer import Clipping, Exchange, Tensor, Trainer
 from portalign.records import Array, Precision
 from portalign.request import Spec
 

@@ -15,7 +15,6 @@ import torch
 from portalign.equivalents.arguments import TABLES, resolve
 from portalign.equivalents.rows import Area
 from portalign.errors import CaptureError
-from portalign.frameworks.base import Clipping, Exchange, Tensor, Trainer
 from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.pacing import pace
 from portalign.frameworks.pytorch import losses, optimizer_state, optimizers
@@ -24,6 +23,7 @@ from portalign.frameworks.pytorch.optimizers import described, round_like_paddle
 from portalign.frameworks.pytorch.optimizers import optimizer as build_optimizer
 from portalign.frameworks.pytorch.schedulers import scheduler as build_scheduler
 from portalign.frameworks.selection import refuse_search
+from portalign.frameworks.trainer import Clipping, Exchange, Tensor, Trainer
 from portalign.records import Array, Precision
 from portalign.request import Spec
 
