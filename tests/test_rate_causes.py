@@ -303,6 +303,7 @@ def test_an_explanation_that_breaks_is_a_note_and_not_an_error(
 
     monkeypatch.setattr(engine, "explain_rates", broken)
     monkeypatch.setattr(engine, "explain_scores", lambda _: {})
+    monkeypatch.setattr(engine, "explain_state", lambda _: {})
     doctor = Doctor()
 
     assert doctor.numbers(None) == {}  # type: ignore[arg-type]  # never looked at

@@ -190,6 +190,7 @@ def test_the_format_of_schema_1_is_these_bytes(tmp_path: Path) -> None:
             "source_sha256": "h", "model_sha256": "", "weights_sha256": "", "inputs_sha256": "",
             "flags": {},
             "lifted": [], "structure": None, "notes": [], "seconds": {}, "peak_memory_bytes": 0,
+            "optimizer": "", "optimizer_arguments": {},
         },
         "skipped": [
             {

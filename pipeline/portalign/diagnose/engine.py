@@ -24,13 +24,6 @@ from portalign.diagnose.sites import Sites
 from portalign.diagnose.state import explain_state
 from portalign.findings import Finding, FindingKind, Origin
 
-_WITHOUT_A_SITE = (
-    ("learning rates", explain_rates),
-    ("metrics", explain_scores),
-    ("initial values", explain_state),
-)
-
-
 @final
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -71,7 +64,11 @@ class Doctor:
     def numbers(self, evidence: Evidence) -> dict[str, Finding]:
         """Findings on learning rates, metrics and initial state, by the label of the origin."""
         found: dict[str, Finding] = {}
-        for what, look in _WITHOUT_A_SITE:
+        for what, look in (
+            ("learning rates", explain_rates),
+            ("metrics", explain_scores),
+            ("initial values", explain_state),
+        ):
             try:
                 found |= look(evidence)
             except Exception as err:  # a rule must never break a verdict
