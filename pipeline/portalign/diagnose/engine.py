@@ -15,7 +15,7 @@ from typing import final
 from portalign.diagnose.confirm import Cause, Proof, Proposal, confirmed, difference
 from portalign.diagnose.curves import explain_rates
 from portalign.diagnose.evidence import Evidence, Site
-from portalign.diagnose.explain import Seen, explanations, proposal
+from portalign.diagnose.explain import SPENT, Seen, explanations, proposal
 from portalign.diagnose.family import Family
 from portalign.diagnose.merge import merged
 from portalign.diagnose.registry import all_families, knobs_of, other_rules
@@ -85,6 +85,7 @@ class Doctor:
 
     def causes(self, site: Site) -> list[Finding]:
         """The cheapest proposal that its repair confirms, or that nothing explains the place."""
+        self._seen.budget.begin()
         proved: list[tuple[Proposal, Proof]] = []
         tried: list[str] = []
         for name, propose in self._asked(site):
@@ -97,6 +98,8 @@ class Doctor:
                         proved.append((each, proof))
             except Exception as err:  # a rule must never break a verdict
                 self.notes.append(f"rule {name} failed with {_said(err)}")
+        if self._seen.budget.is_spent:
+            tried.append(SPENT)
         if not proved:
             return [_unexplained(site.origin, tuple(dict.fromkeys(tried)), difference(site))]
         best, proof = min(proved, key=lambda pair: pair[0].cost)
