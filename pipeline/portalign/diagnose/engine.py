@@ -106,13 +106,11 @@ class Doctor:
         return [_finding(site, cause, best, proof) for cause in best.causes]
 
     def _asked(self, site: Site) -> Iterator[tuple[str, Callable[[Site], Iterable[Proposal]]]]:
-        families = sorted(all_families(), key=lambda family: family.is_dear)
-        asked = [(each, partial(self._of_family, family=each)) for each in families]
-        yield from ((each.name, ask) for each, ask in asked if not each.is_dear)
-        yield from (
-            (rule.name, rule.propose) for rule in other_rules() if site.origin.kind in rule.kinds
-        )
-        yield from ((each.name, ask) for each, ask in asked if each.is_dear)
+        for family in sorted(all_families(), key=lambda family: not family.is_rare):
+            yield family.name, partial(self._of_family, family=family)
+        for rule in other_rules():
+            if site.origin.kind in rule.kinds:
+                yield rule.name, rule.propose
 
     def _of_family(self, site: Site, *, family: Family) -> Iterator[Proposal]:
         knobs = knobs_of(family.name)

@@ -92,7 +92,7 @@ def _both(
     if first is not None:
         second = _nearest(candidate, first)
         return None if second is None else (first, second)
-    other = None if reference.is_dear else _from_nothing(candidate, [])
+    other = None if reference.is_rare else _from_nothing(candidate, [])
     if other is None:
         return None
     first = _nearest(reference, other)
@@ -169,7 +169,7 @@ def _from_nothing(space: Space, starts: Sequence[Chosen]) -> Chosen | None:
             return None
     near = [chosen for _, _, chosen in sorted(ranked, key=lambda one: one[:2])[:BEAM]]
     sane = [knob for knob in space.knobs if not knob.is_odd]
-    for _ in range(DEPTH):
+    for _ in range(DEPTH if space.is_rare else 1):
         found, near = _closer(space, near, sane, is_usual=True)
         if found is not None:
             return found

@@ -180,10 +180,7 @@ def _sums(
     gram, along = rows @ rows.T, rows @ target.ravel()
     size = float(target.ravel() @ target.ravel())
     for n in range(1, n_terms + 1):
-        for chosen in combinations(range(len(names)), n):
-            weights = _weights(gram, along, chosen, size)
-            if weights is None:
-                continue
+        for chosen, weights in _weights(gram, along, n, size):
             for each in _simple(weights):
                 total = np.tensordot(each, rows[list(chosen)], axes=1)
                 if relative(total, target.ravel()) <= good:
@@ -191,16 +188,24 @@ def _sums(
                     break
 
 
-def _weights(gram: Numbers, along: Numbers, chosen: tuple[int, ...], size: float) -> Numbers | None:
-    """Least-squares weights of the chosen rows; None where they leave too much."""
-    index = np.ix_(chosen, chosen)
-    try:
-        weights = np.linalg.solve(gram[index], along[list(chosen)])
-    except np.linalg.LinAlgError:
-        return None
-    left = size - float(weights @ along[list(chosen)])
-    is_near = abs(left) <= _LOOKS_EXACT * size and bool((np.abs(weights) > 1e-6).all())
-    return np.asarray(weights, np.float64) if is_near else None
+def _weights(
+    gram: Numbers, along: Numbers, n_terms: int, size: float
+) -> Iterator[tuple[list[int], Numbers]]:
+    """Least-squares weights of all choices of so many rows, where they leave hardly anything."""
+    chosen = np.array(list(combinations(range(len(gram)), n_terms)), int)
+    if not len(chosen):
+        return
+    parts = gram[chosen[:, :, None], chosen[:, None, :]]  # [choices, terms, terms]
+    sides = along[chosen]
+    scale = np.prod(np.diagonal(parts, axis1=1, axis2=2), axis=1)
+    with np.errstate(all="ignore"):
+        is_open = np.abs(np.linalg.det(parts)) > 1e-12 * scale  # no two rows alike
+    chosen, parts, sides = chosen[is_open], parts[is_open], sides[is_open]
+    weights = np.linalg.solve(parts, sides[..., None])[..., 0]
+    left = np.abs(size - (weights * sides).sum(axis=1))
+    is_near = (left <= _LOOKS_EXACT * size) & (np.abs(weights) > 1e-6).all(axis=1)
+    for at in np.flatnonzero(is_near):
+        yield [int(i) for i in chosen[at]], np.asarray(weights[at], np.float64)
 
 
 def _simple(weights: Numbers) -> Iterator[Numbers]:

@@ -114,13 +114,13 @@ class Family:
         name: for knobs to refer to.
         readings: ways to read a site as this computation, for both sides; none where it can't be.
         compute: the output, given what runs at each stage.
-        is_dear: it takes long to search, so it is asked after everything else.
+        is_rare: few places can be read as it, so it is asked first and searched deeper.
     """
 
     name: str
     readings: Callable[[Site], Iterator[tuple[Reading, Reading]]]
     compute: Callable[[Reading, Run], Numbers]
-    is_dear: bool = False
+    is_rare: bool = False
 
 
 def computed(family: Family, knobs: Sequence[Knob], reading: Reading, chosen: Chosen) -> Numbers:

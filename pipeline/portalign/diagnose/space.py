@@ -64,12 +64,12 @@ class Space:
         good: float,
         budget: Budget,
     ) -> None:
-        self.knobs, self.is_dear, self.good, self.budget = knobs, family.is_dear, good, budget
+        self.knobs, self.is_rare, self.good, self.budget = knobs, family.is_rare, good, budget
         self._family, self._reading = family, reading
         target = reading.view.target
         n_elements = sum(each.size for each in reading.tensors.values()) + target.size
         # the scores of an attention core are as large as its tensors times places over head width
-        places = target.shape[1] if family.is_dear and target.ndim > 1 else 0
+        places = target.shape[1] if family.is_rare and target.ndim > 1 else 0
         self._n_elements = n_elements * (1 + places // 16)
 
     def off(self, chosen: Chosen) -> float:

@@ -147,4 +147,4 @@ def _rotated(x: Numbers, which: str, run: Run) -> Numbers:
     return np.concatenate([done, rest], axis=-1)
 
 
-FAMILY = Family("attention", _readings, _compute, is_dear=True)
+FAMILY = Family("attention", _readings, _compute, is_rare=True)
