@@ -24,6 +24,7 @@ from portalign.diagnose.sites import Sites
 from portalign.diagnose.state import explain_state
 from portalign.findings import Finding, FindingKind, Origin
 
+
 @final
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
