@@ -150,7 +150,7 @@ def test_a_script_runs_from_another_folder_and_fails_on_a_wrong_optimizer(
 
     assert ran.code == 1, ran.out + ran.err
     assert "bert backward: diverged" in ran.out
-    assert "begins at bert.embeddings.LayerNorm.weight iteration 2" in ran.out
+    assert "begins at update of bert.embeddings" in ran.out
     log = (home / "wrong/bert/bp_align_diff.log").read_text().splitlines()
     assert any(line.endswith("root INFO: diff check passed") for line in log)
     assert "portalign: diverged: " in log[-1]
