@@ -62,3 +62,11 @@ def rnn(settings: Mapping[str, object]) -> Iterator[Batch]:
 
 def _mask() -> npt.NDArray[np.int64]:
     return (np.arange(10) < _LENGTHS[:, None]).astype(np.int64)
+
+
+def mlp(settings: Mapping[str, object]) -> Iterator[Batch]:
+    """`x` float32 [8, 6] and `labels` [8]; six batches, for they may be accumulated."""
+    random = np.random.default_rng(15)
+    for _ in range(6):
+        x = random.normal(0.3, 1.5, (8, 6)).astype(np.float32)
+        yield {"x": x, "labels": random.integers(0, 4, 8)}

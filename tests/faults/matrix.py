@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faults import rows_bert, rows_cnn, rows_gpt, rows_rnn
+from faults import rows_bert, rows_cnn, rows_gpt, rows_rnn, rows_training
 from faults.captures import Case, capture, cases
 from faults.rivals import Pairs, close_by_numpy, close_by_reprod_log, why_no_padiff
 from faults.row import Row, place
@@ -28,7 +28,14 @@ from portalign.records import Kind
 from portalign.report.keys import dumps
 from portalign.results import Comparison, Outcome, StepReport
 
-ROWS: tuple[Row, ...] = (*rows_bert.ROWS, *rows_gpt.ROWS, *rows_cnn.ROWS, *rows_rnn.ROWS)
+ROWS: tuple[Row, ...] = (
+    *rows_bert.ROWS,
+    *rows_gpt.ROWS,
+    *rows_cnn.ROWS,
+    *rows_rnn.ROWS,
+    *rows_training.ROWS,
+)
+LATEST = 2  # the iteration, from 0, by which a training fault must be blamed
 NEEDED_ORIGINS = 0.95
 NEEDED_LOW = 0.85  # in low precision: the share of faults to catch, and one rewrite may be flagged
 
@@ -42,6 +49,7 @@ class Result:
         places: where the report puts the origins.
         difference: relative float64 difference of what the step gives out; NaN where there is none.
         note: why it could not be run, or what was reported.
+        blames: part and iteration of every blame, in the report's order.
     """
 
     case: Case
@@ -51,6 +59,7 @@ class Result:
     is_close_to_numpy: bool
     is_close_to_reprod_log: bool
     note: str
+    blames: tuple[tuple[str, int], ...] = ()
 
     @property
     def is_right(self) -> bool:
@@ -60,7 +69,15 @@ class Result:
     @property
     def is_origin_right(self) -> bool:
         """Every reported place is a true one, and there is one."""
+        if self.case.row.part:
+            return self.is_blamed_right
         return bool(self.places) and set(self.places) <= self.case.row.places
+
+    @property
+    def is_blamed_right(self) -> bool:
+        """Of a training fault: its part alone is blamed, and in time."""
+        parts = {part for part, _ in self.blames}
+        return parts == {self.case.row.part} and self.blames[0][1] <= LATEST
 
 
 def run(rows: Sequence[Row], folder: Path, *, dtype: str = "float32") -> list[Result]:
@@ -105,7 +122,8 @@ def _result(case: Case, conclusion: Conclusion | str, pairs: Pairs, is_close: bo
         float64_difference(report),
         close_by_numpy(pairs),
         is_close,
-        "; ".join(named) or report.headline,
+        "; ".join([*named, *(blame.text for blame in report.blames)]) or report.headline,
+        tuple((blame.part.value, blame.iteration) for blame in report.blames),
     )
 
 

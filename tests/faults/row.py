@@ -43,6 +43,9 @@ class Row:
         fault sits in several points. source: a public thread it comes from, or the page that
         documents the trap. overrides: further entries of the port file; ``FRAMEWORK`` stands for
         the candidate's. frameworks: candidates that can make it.
+        part: of a training fault: the only part of an iteration that is to be blamed; it is the
+        row's place too, for such a fault is in no module.
+        matching: of a training fault: the overrides of the run without it.
     """
 
     arch: str
@@ -53,6 +56,8 @@ class Row:
     source: str
     overrides: tuple[str, ...] = ()
     frameworks: tuple[str, ...] = FRAMEWORKS
+    part: str = ""
+    matching: tuple[str, ...] = ()
 
     @property
     def is_benign(self) -> bool:

@@ -63,6 +63,12 @@ def summary(results: Sequence[Result]) -> list[str]:
     n_right = sum(r.is_origin_right for r in faults)
     share = n_right / len(faults) if faults else 1.0
     lines.append(f"origin exactly right: {n_right} of {len(faults)} ({share:.0%})")
+    trained = [r for r in faults if r.case.row.part]
+    if trained:
+        lines.append(
+            f"blamed right: {sum(r.is_blamed_right for r in trained)} of {len(trained)} training "
+            f"faults, the latest in iteration {max(r.blames[0][1] for r in trained if r.blames)}"
+        )
     return lines + _gap(faults, benign)
 
 

@@ -1,0 +1,51 @@
+"""Optimizers and losses of the torch candidates that no entry of the port file can get wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def without_head(model: nn.Module, settings: Mapping[str, object]) -> torch.optim.Optimizer:
+    """Adam over all parameters but the last layer's."""
+    kept = [p for name, p in model.named_parameters() if not name.startswith("fc2")]
+    return torch.optim.Adam(kept, lr=0.01)
+
+
+def uncorrected(model: nn.Module, settings: Mapping[str, object]) -> torch.optim.Optimizer:
+    """Adam without its bias correction, as BERT was trained."""
+    return Uncorrected(model.parameters(), lr=0.01)
+
+
+class Uncorrected(torch.optim.Adam):
+    """Takes its step from the moments as they are."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["step"] = torch.tensor(0.0)
+                    state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(p), torch.zeros_like(p)
+                state["step"] += 1
+                state["exp_avg"].lerp_(p.grad, 1 - beta1)
+                state["exp_avg_sq"].mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
+                step = state["exp_avg"] / (state["exp_avg_sq"].sqrt() + group["eps"])
+                p.add_(step, alpha=-group["lr"])
+
+
+def cross_entropy(outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    return F.cross_entropy(outputs["logits"], batch["labels"])
+
+
+def undivided(outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    """Twice the loss: what two accumulated batches come to that nobody divides by two."""
+    return 2 * cross_entropy(outputs, batch)
