@@ -25,6 +25,7 @@ CHOSEN = {
     "cnn": "pool_padding_left_out bn_momentum folded_norm conv_by_unfold",
     "rnn": "gate_order mean_counts_padding truncated_backward state_detached "
     "start_detached mean_by_matmul",
+    "mlp": "rate_cycles clip_each beta2 decay_of_biases loss_summed without_clip_each",
 }
 THREE_PLACES = (
     "layers.0.mlp.act >layers.0.mlp.fc2 >layers.1.attention.dense layers.2.attention_norm"
