@@ -6,14 +6,16 @@ of captures.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from faults import rows_bert
 from faults.captures import Case
-from faults.matrix import ROWS, Result, passes, run
-from faults.row import Row, forward, place
+from faults.matrix import ROWS, Naming, Result, names_causes, passes, run
+from faults.row import UNEXPLAINED, Row, forward, place
+from portalign.findings import Finding, FindingKind
 from portalign.results import Outcome
 
 pytestmark = [pytest.mark.framework, pytest.mark.end_to_end, pytest.mark.slow]
@@ -30,13 +32,14 @@ CHOSEN = {
 THREE_PLACES = (
     "layers.0.mlp.act >layers.0.mlp.fc2 >layers.1.attention.dense layers.2.attention_norm"
 )
-THREE = forward("bert", "gelu_tanh@0+no_scale@1+norm_eps@2", THREE_PLACES, "")
+THREE_CAUSES = "activation-function attention-scale norm-eps"
+THREE = forward("bert", "gelu_tanh@0+no_scale@1+norm_eps@2", THREE_CAUSES, THREE_PLACES, "")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     """The chosen rows and three faults at once."""
-    rows = [row for row in ROWS if row.name in CHOSEN[row.arch].split()]
+    rows = [row for row in ROWS if row.name in CHOSEN.get(row.arch, "").split()]
     return run([*rows, THREE], tmp_path_factory.mktemp("faults"))
 
 
@@ -69,6 +72,18 @@ def test_three_faults_in_three_layers_are_three_origins_and_nothing_else(
     assert all(set(r.places) <= THREE.places for r in found)
 
 
+def test_three_causes_at_three_origins_are_all_named(results: list[Result]) -> None:
+    found = [r for r in results if r.case.row is THREE]
+
+    assert [[one.rule for one in r.findings] for r in found] == [THREE_CAUSES.split()] * 2
+
+
+def test_no_cause_is_named_on_a_rewrite_nor_a_wrong_one_on_a_fault(results: list[Result]) -> None:
+    told = [r for r in results if r.case.row.is_benign or r.case.row.cause]
+
+    assert {r.case.label: r.findings for r in told if r.naming is Naming.WRONG} == {}
+
+
 def test_bugs_and_rewrites_are_orders_apart_in_float64(results: list[Result]) -> None:
     differences = [r.difference for r in results if not r.case.row.is_benign]
     rewrites = [r.difference for r in results if r.case.row.is_benign]
@@ -85,7 +100,7 @@ def test_the_matrix_holds_what_it_promises() -> None:
     assert len(faults) >= 40
     assert len(rewrites) >= 20
     assert all(row.source.startswith("https://") for row in ROWS)
-    assert {row.arch for row in ROWS} == set(CHOSEN)
+    assert set(CHOSEN) < {row.arch for row in ROWS}
 
 
 def test_the_matrix_fails_when_a_fault_is_missed_or_a_rewrite_flagged(tmp_path: Path) -> None:
@@ -100,6 +115,33 @@ def test_the_matrix_fails_when_a_fault_is_missed_or_a_rewrite_flagged(tmp_path: 
     assert not passes([told(fault, Outcome.PASS)], dtype="float32")
     assert not passes([told(fault, Outcome.FAIL, "layers.2")], dtype="float32")
     assert not passes([right, told(rewrite, Outcome.INCONCLUSIVE)], dtype="float32")
+
+
+def test_the_matrix_tells_causes_named_right_from_wrong_ones_and_from_none(tmp_path: Path) -> None:
+    fault, rewrite = rows_bert.FORWARD[0], rows_bert.BENIGN[0]
+
+    def told(row: Row, *rules: str) -> Result:
+        case = Case(row, "torch", None, tmp_path)  # type: ignore[arg-type]  # never run
+        findings = tuple(
+            Finding(rule, FindingKind.CAUSE if rule else FindingKind.UNEXPLAINED, (), "")
+            for rule in rules
+        )
+        return Result(case, Outcome.FAIL, (), 0.0, True, True, "", findings=findings)
+
+    right, wrong, none = told(fault, fault.cause), told(fault, "norm-eps"), told(fault, "")
+    unknown = replace(fault, cause=UNEXPLAINED)
+
+    assert [each.naming for each in (right, wrong, none)] == list(Naming)
+    assert told(fault, fault.cause, "norm-eps").naming is Naming.WRONG
+    assert told(fault, "", fault.cause).naming is Naming.UNEXPLAINED
+    assert names_causes([*[right] * 98, wrong, none], dtype="float32")
+    assert not names_causes([*[right] * 97, wrong, wrong, none], dtype="float32")
+    assert not names_causes([*[right] * 94, *[none] * 6], dtype="float32")
+    assert names_causes([*[right] * 80, *[wrong] * 2, *[none] * 18], dtype="bfloat16")
+    assert not names_causes([*[right] * 79, *[none] * 21], dtype="bfloat16")
+    assert names_causes([right, told(unknown, ""), told(rewrite)], dtype="float32")
+    assert not names_causes([right, told(unknown, "norm-eps")], dtype="float32")
+    assert not names_causes([right, told(rewrite, "norm-eps")], dtype="float32")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 other tools.
 
 A fault is caught by a FAIL, a rewrite is silent with a PASS, and an origin is exactly right when
-every place the report names is one of the row's true places.
+every place the report names is one of the row's true places. A cause is named right when the
+report's first finding is the row's and no finding names another.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,10 @@ import numpy as np
 from faults import rows_bert, rows_cnn, rows_gpt, rows_rnn, rows_training
 from faults.captures import Case, capture, cases
 from faults.rivals import Pairs, close_by_numpy, close_by_reprod_log, why_no_padiff
-from faults.row import Row, place
+from faults.row import UNEXPLAINED, Row, place
 from portalign.conclude import Conclusion, conclude
 from portalign.errors import PortalignError
+from portalign.findings import Finding, FindingKind
 from portalign.records import Kind
 from portalign.report.keys import dumps
 from portalign.results import Comparison, Outcome, StepReport
@@ -38,6 +41,17 @@ ROWS: tuple[Row, ...] = (
 LATEST = 2  # the iteration, from 0, by which a training fault must be blamed
 NEEDED_ORIGINS = 0.95
 NEEDED_LOW = 0.85  # in low precision: the share of faults to catch, and one rewrite may be flagged
+# Of the planted causes: the share to name right, and the share that may be named wrong.
+NEEDED_NAMED, ALLOWED_WRONG = 0.95, 0.01
+NEEDED_NAMED_LOW, ALLOWED_WRONG_LOW = 0.80, 0.02
+
+
+class Naming(Enum):
+    """What the findings say of a planted cause."""
+
+    RIGHT = "right"
+    WRONG = "WRONG"
+    UNEXPLAINED = "unexplained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,7 @@ class Result:
         difference: relative float64 difference of what the step gives out; NaN where there is none.
         note: why it could not be run, or what was reported.
         blames: part and iteration of every blame, in the report's order.
+        findings: of the report, in its order.
     """
 
     case: Case
@@ -60,6 +75,7 @@ class Result:
     is_close_to_reprod_log: bool
     note: str
     blames: tuple[tuple[str, int], ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def is_right(self) -> bool:
@@ -78,6 +94,20 @@ class Result:
         """Of a training fault: its part alone is blamed, and in time."""
         parts = {part for part, _ in self.blames}
         return parts == {self.case.row.part} and self.blames[0][1] <= LATEST
+
+    @property
+    def naming(self) -> Naming:
+        """Whether the cause is named: right only as the first finding and with no other beside it.
+
+        Of a rewrite only a fault may not be named: a legitimate transform is no wrong word for it.
+        """
+        named = [one for one in self.findings if one.kind is not FindingKind.UNEXPLAINED]
+        if self.case.row.is_benign:
+            named = [one for one in named if one.kind is FindingKind.CAUSE]
+        if not {one.rule for one in named} <= set(self.case.row.cause.split()):
+            return Naming.WRONG
+        is_first = bool(named) and named[0] is self.findings[0]
+        return Naming.RIGHT if is_first else Naming.UNEXPLAINED
 
 
 def run(rows: Sequence[Row], folder: Path, *, dtype: str = "float32") -> list[Result]:
@@ -124,6 +154,7 @@ def _result(case: Case, conclusion: Conclusion | str, pairs: Pairs, is_close: bo
         is_close,
         "; ".join([*named, *(blame.text for blame in report.blames)]) or report.headline,
         tuple((blame.part.value, blame.iteration) for blame in report.blames),
+        report.findings,
     )
 
 
@@ -160,6 +191,32 @@ def passes(results: Sequence[Result], *, dtype: str) -> bool:
         return caught >= NEEDED_LOW * len(faults) and flagged <= 1
     n_origins = sum(r.is_origin_right for r in faults)
     return caught == len(faults) and not flagged and n_origins >= NEEDED_ORIGINS * len(faults)
+
+
+def judged(results: Sequence[Result]) -> dict[Naming, list[Result]]:
+    """The faults whose row says what its cause is, by what the findings say of it."""
+    told = [r for r in results if r.case.row.cause not in ("", UNEXPLAINED)]
+    return {naming: [r for r in told if r.naming is naming] for naming in Naming}
+
+
+def misnamed(results: Sequence[Result]) -> list[Result]:
+    """Rewrites of which a cause is named, and faults that no rule has and one claims to know."""
+    silent = [r for r in results if r.case.row.is_benign or r.case.row.cause == UNEXPLAINED]
+    return [r for r in silent if r.naming is not Naming.UNEXPLAINED]
+
+
+def names_causes(results: Sequence[Result], *, dtype: str) -> bool:
+    """Whether the findings name what was planted as often as they have to."""
+    by_naming = judged(results)
+    n_all = sum(map(len, by_naming.values()))
+    is_low = dtype in ("bfloat16", "float16")
+    needed = NEEDED_NAMED_LOW if is_low else NEEDED_NAMED
+    allowed = ALLOWED_WRONG_LOW if is_low else ALLOWED_WRONG
+    return (
+        len(by_naming[Naming.RIGHT]) >= needed * n_all
+        and len(by_naming[Naming.WRONG]) <= allowed * n_all
+        and not misnamed(results)
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

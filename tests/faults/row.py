@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 
 FRAMEWORKS = ("paddle", "torch")
+UNEXPLAINED = "unexplained"
 _LABELS: tuple[tuple[str, str], ...] = (
     (r"loss loss.*", "loss"),
     (r"backward of the loss", "~loss"),
@@ -46,6 +47,8 @@ class Row:
         part: of a training fault: the only part of an iteration that is to be blamed; it is the
         row's place too, for such a fault is in no module.
         matching: of a training fault: the overrides of the run without it.
+        cause: rules that name the fault rightly, separated by spaces: several where two statements
+            are the same truth. "unexplained" where none has it, "" where nobody has said yet.
     """
 
     arch: str
@@ -58,6 +61,7 @@ class Row:
     frameworks: tuple[str, ...] = FRAMEWORKS
     part: str = ""
     matching: tuple[str, ...] = ()
+    cause: str = ""
 
     @property
     def is_benign(self) -> bool:
@@ -77,14 +81,15 @@ def place(label: str) -> str:
     return label
 
 
-def forward(arch: str, fault: str, places: str, source: str) -> Row:
+def forward(arch: str, fault: str, cause: str, places: str, source: str) -> Row:
     """A fault that the forward step must find; `places` separated by spaces."""
-    return Row(arch, fault, fault, "forward", frozenset(places.split()), source)
+    return Row(arch, fault, fault, "forward", frozenset(places.split()), source, cause=cause)
 
 
 def backward(
     arch: str,
     fault: str,
+    cause: str,
     places: str,
     source: str,
     *,
@@ -92,15 +97,15 @@ def backward(
     frameworks: tuple[str, ...] = FRAMEWORKS,
 ) -> Row:
     """A fault that only the backward step can find."""
-    return Row(
-        arch, fault, fault, "backward", frozenset(places.split()), source, overrides, frameworks
-    )
+    true = frozenset(places.split())
+    return Row(arch, fault, fault, "backward", true, source, overrides, frameworks, cause=cause)
 
 
-def wrong_loss(arch: str, function: str, source: str) -> Row:
+def wrong_loss(arch: str, function: str, cause: str, source: str) -> Row:
     """A fault in the candidate's loss function."""
-    places = frozenset({"loss"})
-    return Row(arch, f"loss_{function}", "none", "backward", places, source, _loss(arch, function))
+    places, own = frozenset({"loss"}), _loss(arch, function)
+    name = f"loss_{function}"
+    return Row(arch, name, "none", "backward", places, source, own, cause=cause)
 
 
 def benign_loss(arch: str, function: str, source: str) -> Row:

@@ -22,94 +22,188 @@ _MASK = f">layers.0 >layers.0.attention {_CORES}"
 _ACT = "layers.1.mlp.act >layers.1.mlp.fc2"
 
 FORWARD: tuple[Row, ...] = (
-    _forward("gelu_tanh", _ACT, _GIT + "goodfire-ai/spd/issues/624"),
-    _forward("gelu_quick", _ACT, _GIT + "huggingface/text-embeddings-inference/pull/753"),
-    _forward("relu_for_gelu", _ACT, _TORCH_DOCS + "torch.nn.TransformerEncoderLayer.html"),
-    _forward("norm_eps", "layers.1.attention_norm", _GIT + "mindspore-lab/mindone/pull/219"),
-    _forward("norm_without_mean", "layers.1.attention_norm", _TORCH_DOCS + "torch.nn.RMSNorm.html"),
-    _forward("norm_unbiased", "layers.1.attention_norm", _GIT + "pytorch/pytorch/issues/81090"),
-    _forward("no_scale", _CORE, _GIT + "mlc-ai/mlc-llm/pull/3426"),
-    _forward("scale_by_full_width", _CORE, _GIT + "Graylab/DL4Proteins-notebooks/issues/12"),
-    _forward("softmax_over_queries", _CORE, _GIT + "PetrochukM/PyTorch-NLP/issues/2"),
-    _forward("heads_not_transposed", _CORE, _GIT + "OpenNMT/OpenNMT-py/issues/61"),
-    _forward("query_key_swapped", _CORE, _GIT + "huggingface/transformers/issues/25199"),
-    _forward("scores_in_bfloat16", _CORE, _GIT + "huggingface/transformers/pull/29285"),
-    _forward("mask_ignored", _MASK, _GIT + "explosion/spacy-transformers/pull/136"),
-    _forward("mask_inverted", _MASK, _GIT + "huggingface/transformers/pull/38094"),
-    _forward("mask_too_small", _MASK, _GIT + "hyunwoongko/transformer/pull/40"),
+    _forward("gelu_tanh", "activation-function", _ACT, _GIT + "goodfire-ai/spd/issues/624"),
+    _forward(
+        "gelu_quick",
+        "activation-function",
+        _ACT,
+        _GIT + "huggingface/text-embeddings-inference/pull/753",
+    ),
+    _forward(
+        "relu_for_gelu",
+        "activation-function",
+        _ACT,
+        _TORCH_DOCS + "torch.nn.TransformerEncoderLayer.html",
+    ),
+    _forward(
+        "norm_eps", "norm-eps", "layers.1.attention_norm", _GIT + "mindspore-lab/mindone/pull/219"
+    ),
+    _forward(
+        "norm_without_mean",
+        "norm-kind",
+        "layers.1.attention_norm",
+        _TORCH_DOCS + "torch.nn.RMSNorm.html",
+    ),
+    _forward(
+        "norm_unbiased",
+        "norm-variance norm-eps-place",
+        "layers.1.attention_norm",
+        _GIT + "pytorch/pytorch/issues/81090",
+    ),
+    _forward("no_scale", "attention-scale", _CORE, _GIT + "mlc-ai/mlc-llm/pull/3426"),
+    _forward(
+        "scale_by_full_width",
+        "attention-scale",
+        _CORE,
+        _GIT + "Graylab/DL4Proteins-notebooks/issues/12",
+    ),
+    _forward(
+        "softmax_over_queries", "attention-softmax", _CORE, _GIT + "PetrochukM/PyTorch-NLP/issues/2"
+    ),
+    _forward(
+        "heads_not_transposed", "attention-merge", _CORE, _GIT + "OpenNMT/OpenNMT-py/issues/61"
+    ),
+    _forward(
+        "query_key_swapped",
+        "attention-operands",
+        _CORE,
+        _GIT + "huggingface/transformers/issues/25199",
+    ),
+    _forward(
+        "scores_in_bfloat16",
+        "attention-precision",
+        _CORE,
+        _GIT + "huggingface/transformers/pull/29285",
+    ),
+    _forward(
+        "mask_ignored", "attention-mask", _MASK, _GIT + "explosion/spacy-transformers/pull/136"
+    ),
+    _forward(
+        "mask_inverted",
+        "mask-changed attention-mask",
+        _MASK,
+        _GIT + "huggingface/transformers/pull/38094",
+    ),
+    _forward("mask_too_small", "mask-changed", _MASK, _GIT + "hyunwoongko/transformer/pull/40"),
     _forward(
         "pre_norm",
+        "term-replaced term-missing",
         ">layers.1.attention >layers.1.attention.query >layers.1.attention_norm "
         ">layers.1.mlp.fc1 >layers.1.ffn_norm",
         _GIT + "NVIDIA-NeMo/Speech/pull/4350",
     ),
     _forward(
         "residual_after_norm",
+        "term-replaced term-missing",
         ">layers.1.attention_norm >layers.1.mlp.fc1 >layers.1.ffn_norm",
         _GIT + "mashrurmorshed/Torch-KWT/issues/13",
     ),
     _forward(
         "positions_offset",
+        "ids-changed",
         ">embeddings.position_embeddings",
         _GIT + "huggingface/transformers/issues/5285",
     ),
     _forward(
         "types_ignored",
+        "ids-changed",
         ">embeddings.token_type_embeddings",
         _GIT + "huggingface/transformers/issues/2506",
     ),
-    _forward("words_scaled", ">embeddings.norm", _GIT + "THUNLP-MT/THUMT/issues/42"),
+    _forward("words_scaled", "term-scaled", ">embeddings.norm", _GIT + "THUNLP-MT/THUMT/issues/42"),
     _forward(
         "no_embedding_norm",
+        "term-replaced",
         f"{_EMBEDDED} >embeddings.norm >embeddings.dropout",
         _GIT + "PaddlePaddle/PaddleNLP/issues/1901",
     ),
     _forward(
         "dropout_scaled_in_eval",
+        "term-scaled",
         f"{_EMBEDDED} embeddings.dropout",
         _GIT + "PaddlePaddle/Paddle/issues/22988",
     ),
-    _forward("last_token_pooled", ">pooler", _GIT + "StarlightSearch/EmbedAnything/issues/213"),
-    _forward("mean_pooled", ">pooler", _GIT + "huggingface/sentence-transformers/issues/230"),
+    _forward(
+        "last_token_pooled",
+        "pooled-places",
+        ">pooler",
+        _GIT + "StarlightSearch/EmbedAnything/issues/213",
+    ),
+    _forward(
+        "mean_pooled",
+        "pooled-places",
+        ">pooler",
+        _GIT + "huggingface/sentence-transformers/issues/230",
+    ),
     _forward(
         "no_pooler_tanh",
+        "activation-function",
         "pooler_act >classifier",
         "https://huggingface.co/docs/transformers/model_doc/bert",
     ),
-    _forward("query_transposed", f"{_AT}.query", _GIT + "PaddlePaddle/PaddleMIX/issues/239"),
-    _forward("out_transposed", f"{_AT}.dense", _GIT + "PaddlePaddle/docs/pull/5945"),
-    _forward("value_bias_zero", f"{_AT}.value", _GIT + "vec2text/vec2text/pull/94"),
-    _forward("fc2_not_loaded", "layers.1.mlp.fc2", _GIT + "tinygrad/tinygrad/pull/13796"),
-    _forward("fc1_through_bfloat16", "layers.1.mlp.fc1", _GIT + "Blaizzy/mlx-vlm/issues/2053"),
+    _forward(
+        "query_transposed",
+        "weight-transposed",
+        f"{_AT}.query",
+        _GIT + "PaddlePaddle/PaddleMIX/issues/239",
+    ),
+    _forward(
+        "out_transposed", "weight-transposed", f"{_AT}.dense", _GIT + "PaddlePaddle/docs/pull/5945"
+    ),
+    _forward("value_bias_zero", "bias-missing", f"{_AT}.value", _GIT + "vec2text/vec2text/pull/94"),
+    _forward(
+        "fc2_not_loaded",
+        "weight-unrelated",
+        "layers.1.mlp.fc2",
+        _GIT + "tinygrad/tinygrad/pull/13796",
+    ),
+    _forward(
+        "fc1_through_bfloat16",
+        "weight-rounded",
+        "layers.1.mlp.fc1",
+        _GIT + "Blaizzy/mlx-vlm/issues/2053",
+    ),
 )
 BACKWARD: tuple[Row, ...] = (
     _backward(
-        "residual_detached", "~layers.0> ~layers.0.ffn_norm>", _GIT + "pytorch/pytorch/pull/37266"
+        "residual_detached",
+        "gradient-missing",
+        "~layers.0> ~layers.0.ffn_norm>",
+        _GIT + "pytorch/pytorch/pull/37266",
     ),
     _backward(
         "weights_detached",
+        "gradient-cut",
         f"~{_AT}.query> ~{_AT}.key>",
         "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/Tensor_en.html",
     ),
     _backward(
         "straight_through",
+        "backward-function",
         "~layers.1.mlp.act ~layers.1.mlp.fc1>",
         _GIT + "open-lm-engine/accelerated-model-architectures/pull/249",
     ),
     _backward(
         "fc2_gradient_halved",
+        "gradient-scaled",
         "~layers.1.mlp.fc2 ~layers.1.mlp.act ~layers.1.mlp.act>",
         _GIT + "ar4/deepwave/issues/120",
     ),
-    _backward("padding_idx", "~embeddings.word_embeddings", _GIT + "ibalazevic/TuckER/issues/17"),
+    _backward(
+        "padding_idx",
+        "gradient-rows",
+        "~embeddings.word_embeddings",
+        _GIT + "ibalazevic/TuckER/issues/17",
+    ),
     _backward(
         "query_frozen",
+        "parameter-frozen",
         f"~{_AT}.query ={_AT}.query.weight",
         _GIT + "ooples/AiDotNet.Tensors/pull/643",
     ),
-    _loss("summed", _GIT + "PaddlePaddle/Paddle/issues/23708"),
-    _loss("smoothed", _TORCH_DOCS + "torch.nn.CrossEntropyLoss.html"),
-    _loss("softmax_twice", _TORCH_DOCS + "torch.nn.CrossEntropyLoss.html"),
+    _loss("summed", "loss-reduction", _GIT + "PaddlePaddle/Paddle/issues/23708"),
+    _loss("smoothed", "loss-smoothing", _TORCH_DOCS + "torch.nn.CrossEntropyLoss.html"),
+    _loss("softmax_twice", "loss-softmax", _TORCH_DOCS + "torch.nn.CrossEntropyLoss.html"),
 )
 BENIGN: tuple[Row, ...] = (
     *_benign("sdpa chunked_attention", _GIT + "pytorch/pytorch/pull/114083"),

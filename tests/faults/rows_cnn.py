@@ -17,67 +17,129 @@ _ACT = "layer.1.relu1 >layer.1.conv2"
 _SUM = "layer.1> layer.1.relu2 >layer.1.relu2 >avgpool"
 
 FORWARD: tuple[Row, ...] = (
-    _forward("pool_padding_left_out", "layer.1.pool", _GIT + "PaddlePaddle/Paddle/issues/36920"),
-    _forward("same_padding", "layer.1.conv2", _GIT + "taehoonlee/tensornets/issues/25"),
+    _forward(
+        "pool_padding_left_out",
+        "pool-kind",
+        "layer.1.pool",
+        _GIT + "PaddlePaddle/Paddle/issues/36920",
+    ),
+    _forward(
+        "same_padding", "conv-padding", "layer.1.conv2", _GIT + "taehoonlee/tensornets/issues/25"
+    ),
     _forward(
         "stride_on_first",
+        "conv-stride",
         "layer.1.conv1 layer.1.conv2 layer.1.norm1 >layer.1.norm1 layer.1.relu1 >layer.1.conv2",
         _GIT + "FluxML/Metalhead.jl/pull/114",
     ),
-    _forward("bn_eps", "layer.1.norm2", _GIT + "gzuidhof/nn-transfer/pull/3"),
-    _forward("bn_batch_statistics", _NORM, _GIT + "tensorflow/tensorflow/issues/42605"),
-    _forward("bn_affine_ignored", _NORM, _GIT + "apache/mxnet/issues/15717"),
-    _forward("bn_variance_as_deviation", _NORM, _GIT + "keras-team/keras/issues/15571"),
-    _forward("bn_mean_not_loaded", _NORM, _GIT + "gzuidhof/nn-transfer/issues/7"),
+    _forward("bn_eps", "norm-eps", "layer.1.norm2", _GIT + "gzuidhof/nn-transfer/pull/3"),
     _forward(
-        "leaky_relu", _ACT, "https://pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html"
+        "bn_batch_statistics", "bn-statistics", _NORM, _GIT + "tensorflow/tensorflow/issues/42605"
     ),
-    _forward("relu6", _ACT, "https://pytorch.org/docs/stable/generated/torch.nn.ReLU6.html"),
-    _forward("relu_before_add", _SUM, "https://docs.pytorch.org/vision/main/models/resnet.html"),
-    _forward("no_last_relu", _SUM, "https://docs.pytorch.org/vision/main/models/resnet.html"),
     _forward(
-        "channels_shuffled", ">layer.1.conv2", _GIT + "megvii-model/ShuffleNet-Series/issues/17"
+        "bn_affine_ignored", "norm-weight bias-missing", _NORM, _GIT + "apache/mxnet/issues/15717"
     ),
-    _forward("flattened_channels_last", ">fc", _GIT + "gzuidhof/nn-transfer/issues/17"),
+    _forward(
+        "bn_variance_as_deviation", "bn-statistics", _NORM, _GIT + "keras-team/keras/issues/15571"
+    ),
+    _forward("bn_mean_not_loaded", "bn-statistics", _NORM, _GIT + "gzuidhof/nn-transfer/issues/7"),
+    _forward(
+        "leaky_relu",
+        "activation-function",
+        _ACT,
+        "https://pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html",
+    ),
+    _forward(
+        "relu6",
+        "activation-function",
+        _ACT,
+        "https://pytorch.org/docs/stable/generated/torch.nn.ReLU6.html",
+    ),
+    _forward(
+        "relu_before_add",
+        "function-place",
+        _SUM,
+        "https://docs.pytorch.org/vision/main/models/resnet.html",
+    ),
+    _forward(
+        "no_last_relu",
+        "function-place",
+        _SUM,
+        "https://docs.pytorch.org/vision/main/models/resnet.html",
+    ),
+    _forward(
+        "channels_shuffled",
+        "axis-permuted",
+        ">layer.1.conv2",
+        _GIT + "megvii-model/ShuffleNet-Series/issues/17",
+    ),
+    _forward(
+        "flattened_channels_last", "axis-permuted", ">fc", _GIT + "gzuidhof/nn-transfer/issues/17"
+    ),
     _forward(
         "max_pooled_head",
+        "pool-kind",
         "avgpool >fc",
         "https://pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html",
     ),
-    _forward("bgr", ">conv1", _GIT + "amdegroot/ssd.pytorch/issues/44"),
+    _forward("bgr", "axis-permuted", ">conv1", _GIT + "amdegroot/ssd.pytorch/issues/44"),
     _forward(
-        "maxpool_shifted", "maxpool >layer.0 >layer.0.conv1", _GIT + "vtjeng/MIPVerify.jl/pull/23"
+        "maxpool_shifted",
+        "conv-padding",
+        "maxpool >layer.0 >layer.0.conv1",
+        _GIT + "vtjeng/MIPVerify.jl/pull/23",
     ),
     _forward(
         "kernel_flipped",
+        "weight-flipped",
         "layer.1.conv2",
         "https://github.com/keras-team/keras/wiki/Converting-convolution-kernels-from-Theano-to-TensorFlow-and-vice-versa",
     ),
-    _forward("kernel_transposed", "layer.1.conv2", _GIT + "conanhujinming/matcaffe2caffe/issues/2"),
-    _forward("kernel_through_bfloat16", "layer.1.conv2", _GIT + "ggml-org/llama.cpp/issues/22565"),
+    _forward(
+        "kernel_transposed",
+        "weight-transposed",
+        "layer.1.conv2",
+        _GIT + "conanhujinming/matcaffe2caffe/issues/2",
+    ),
+    _forward(
+        "kernel_through_bfloat16",
+        "weight-rounded",
+        "layer.1.conv2",
+        _GIT + "ggml-org/llama.cpp/issues/22565",
+    ),
 )
 BACKWARD: tuple[Row, ...] = (
     _backward(
         "shortcut_detached",
+        "gradient-missing gradient-cut",
         "~layer.0> ~layer.0.relu2> ~layer.1.pool ~layer.1.pool> ~layer.1.shortcut",
         _GIT + "pytorch/pytorch/issues/33962",
     ),
     _backward(
         "relu_straight_through",
+        "backward-function",
         "~layer.1.relu1 ~layer.1.norm1>",
         _GIT + "pytorch/pytorch/pull/37266",
     ),
     _backward(
-        "bn_frozen", f"~{_NORM} ={_NORM}.weight", _GIT + "huggingface/transformers/pull/18597"
+        "bn_frozen",
+        "parameter-frozen",
+        f"~{_NORM} ={_NORM}.weight",
+        _GIT + "huggingface/transformers/pull/18597",
     ),
     _backward(
         "bn_momentum",
+        "",
         f"={_NORM}.running_mean ={_NORM}.running_var",
         _GIT + "huggingface/transformers/pull/19454",
         overrides=("mode=train",),
         frameworks=("torch",),
     ),
-    _loss("smoothed", "https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html"),
+    _loss(
+        "smoothed",
+        "loss-smoothing",
+        "https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html",
+    ),
 )
 BENIGN: tuple[Row, ...] = (
     *_benign("conv_by_unfold", "https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from faults.matrix import Result
+from faults.matrix import Naming, Result, judged, misnamed
+from faults.row import UNEXPLAINED
 from portalign.results import Outcome
 
 _TOOLS = ("portalign", "reprod_log", "assert_allclose")
@@ -13,7 +14,8 @@ _TOOLS = ("portalign", "reprod_log", "assert_allclose")
 def print_table(results: Sequence[Result]) -> None:
     """Print all lines, faults first."""
     width = max(len(result.case.label) for result in results)
-    print(f"{'case':{width}}  step      float64   portalign     reprod_log  allclose  origin")
+    heads = "step      float64   portalign     reprod_log  allclose  cause        origin"
+    print(f"{'case':{width}}  {heads}")
     for result in sorted(results, key=lambda result: result.case.row.is_benign):
         print(_line(result, width))
     print()
@@ -37,8 +39,14 @@ def _line(result: Result, width: int) -> str:
     return (
         f"{result.case.label:{width}}  {result.case.row.step:8}  {result.difference:7.1e}   "
         f"{own:12}  {words[not result.is_close_to_reprod_log]:10}  "
-        f"{words[not result.is_close_to_numpy]:8}  {origin}"
+        f"{words[not result.is_close_to_numpy]:8}  {_cause(result):11}  {origin}"
     ).rstrip()
+
+
+def _cause(result: Result) -> str:
+    """What the findings say of the cause; nothing of a rewrite, or where the row has none."""
+    is_told = bool(result.case.row.cause) or result in misnamed([result])
+    return result.naming.value if is_told else ""
 
 
 def summary(results: Sequence[Result]) -> list[str]:
@@ -69,7 +77,33 @@ def summary(results: Sequence[Result]) -> list[str]:
             f"blamed right: {sum(r.is_blamed_right for r in trained)} of {len(trained)} training "
             f"faults, the latest in iteration {max(r.blames[0][1] for r in trained if r.blames)}"
         )
-    return lines + _gap(faults, benign)
+    return lines + _causes(results) + _gap(faults, benign)
+
+
+def _causes(results: Sequence[Result]) -> list[str]:
+    """How many causes were named right, wrong and not at all, and which not right."""
+    by_naming = judged(results)
+    n_all = sum(map(len, by_naming.values()))
+    n_silent = sum(not r.case.row.is_benign and not r.case.row.cause for r in results)
+    words = {Naming.RIGHT: "named right", Naming.WRONG: "named wrong"}
+    counts = ", ".join(
+        f"{words.get(naming, naming.value)} {len(some)} ({len(some) / (n_all or 1):.0%})"
+        for naming, some in by_naming.items()
+    )
+    unknown = [r for r in results if r.case.row.cause == UNEXPLAINED]
+    lines = [
+        f"causes: of {n_all} planted ones {counts}; {n_silent} rows say none; named on "
+        f"{sum(r.case.row.is_benign for r in misnamed(results))} rewrites",
+        f"causes that no rule has: {len(unknown)}, "
+        f"{sum(r.naming is Naming.UNEXPLAINED for r in unknown)} of them unexplained",
+    ]
+    for result in [*by_naming[Naming.WRONG], *by_naming[Naming.UNEXPLAINED], *misnamed(results)]:
+        said = "; ".join(f"{one.rule or UNEXPLAINED}: {one.claim}" for one in result.findings)
+        lines.append(
+            f"  {result.case.label}: {result.naming.value}, "
+            f"expected {result.case.row.cause or 'nothing'}; said {said or 'nothing'}"[:300]
+        )
+    return lines
 
 
 def _gap(faults: Sequence[Result], benign: Sequence[Result]) -> list[str]:
