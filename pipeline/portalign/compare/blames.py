@@ -1,6 +1,8 @@
 """Which link of a training iteration is at fault, in words, from the state-grafted iterations.
 
 One blame for each part of each iteration, the first tensor that shows it named with both values.
+What a link can't be parted from counts as inherited: an update is made in one go with the optimizer
+state of its parameter, and buffers with the outputs of the model that fills them.
 """
 
 from __future__ import annotations
@@ -13,11 +15,27 @@ from portalign.findings import Blame, Part
 from portalign.results import Comparison
 
 
+def at_fault(found: Sequence[Link]) -> tuple[Link, ...]:
+    """The links that differ by their own doing, in the same order."""
+    wrong = [one for one in found if one.is_wrong]
+    spoilt = {(one.part, one.iteration, one.owner) for one in wrong}
+    return tuple(one for one in wrong if not _inherits(one, spoilt))
+
+
+def _inherits(one: Link, spoilt: set[tuple[Part, int, str]]) -> bool:
+    def is_spoilt(part: Part, owner: str) -> bool:
+        return (part, one.iteration, owner) in spoilt
+
+    if one.part is Part.UPDATE:
+        return is_spoilt(Part.OPTIMIZER_STATE, one.owner) or is_spoilt(Part.GRADIENT, one.owner)
+    return one.part is Part.BUFFERS and is_spoilt(Part.GRADIENT, "")
+
+
 def blames(faults: Sequence[Link]) -> tuple[Blame, ...]:
     """One blame for each part of each iteration.
 
     Args:
-        faults: what `chain.at_fault` found, ordered by iteration and part.
+        faults: what `at_fault` found, ordered by iteration and part.
     """
     found = []
     for (iteration, part), group in groupby(faults, key=lambda one: (one.iteration, one.part)):

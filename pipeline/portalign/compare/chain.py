@@ -1,8 +1,7 @@
 """Read the state-grafted iterations: every link of them worked on the reference's own values.
 
-So each failing link is at fault by itself, in its iteration, several at once if there are several.
-What a link can't be parted from counts as inherited: an update is made in one go with the optimizer
-state of its parameter, and buffers with the outputs of the model that fills them.
+So each failing link is at fault by itself, in its iteration, several at once if there are several;
+`blames` leaves out those that can't be parted from another.
 """
 
 from __future__ import annotations
@@ -134,22 +133,6 @@ def _settled(
 def _rank(one: Link) -> tuple[int, int, bool]:
     """By iteration and link; what the model gives out before the gradients of its parameters."""
     return one.iteration, list(Part).index(one.part), bool(one.owner)
-
-
-def at_fault(found: Sequence[Link]) -> tuple[Link, ...]:
-    """The links that differ by their own doing, in the same order."""
-    wrong = [one for one in found if one.is_wrong]
-    spoilt = {(one.part, one.iteration, one.owner) for one in wrong}
-    return tuple(one for one in wrong if not _inherits(one, spoilt))
-
-
-def _inherits(one: Link, spoilt: set[tuple[Part, int, str]]) -> bool:
-    def is_spoilt(part: Part, owner: str) -> bool:
-        return (part, one.iteration, owner) in spoilt
-
-    if one.part is Part.UPDATE:
-        return is_spoilt(Part.OPTIMIZER_STATE, one.owner) or is_spoilt(Part.GRADIENT, one.owner)
-    return one.part is Part.BUFFERS and is_spoilt(Part.GRADIENT, "")
 
 
 def _belongs(key: TensorKey, kept: set[int]) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from portalign.compare.batch_norm import Convention
-from portalign.compare.blames import blames
-from portalign.compare.chain import Link, at_fault, in_order, links
+from portalign.compare.blames import at_fault, blames
+from portalign.compare.chain import Link, in_order, links
 from portalign.compare.fed import batch_links
 from portalign.errors import TraceError
 from portalign.findings import Blame, Origin, OriginKind, Part
