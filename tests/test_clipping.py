@@ -86,6 +86,11 @@ def paddle_groups(model, learning_rate, grad_clip, settings):
 class BrokenClip(paddle.nn.ClipGradByNorm):
     def __call__(self, pairs):
         raise RuntimeError("no such luck")
+class FirstOf(paddle.nn.ClipGradByNorm):
+    def __call__(self, pairs):
+        return [pairs[0], *pairs[1:]]
+def paddle_first_of(model, learning_rate, grad_clip, settings):
+    return paddle.optimizer.SGD(learning_rate, model.parameters(), grad_clip=FirstOf(1.0))
 def paddle_broken_clip(model, learning_rate, grad_clip, settings):
     return paddle.optimizer.SGD(learning_rate, model.parameters(), grad_clip=BrokenClip(1.0))
 def returns_text(*arguments):
@@ -154,6 +159,15 @@ def test_paddle_clips_each_group_by_a_norm_of_its_own(own: str) -> None:
 def test_what_a_clip_raises_is_told(own: str) -> None:
     with pytest.raises(CaptureError, match="BrokenClip raised RuntimeError: no such luck"):
         _clip_of(own, "paddle_broken_clip")
+
+
+def test_a_clip_is_not_asked_where_nothing_got_a_gradient(own: str) -> None:
+    # The state-grafted iterations read the schedule by updates of no gradient.
+    model = models(is_double=True)[1]
+    spec = Spec(function=f"{own}:paddle_first_of", args=LR)
+    trainer = build_trainer(paddle_training, model, spec)
+
+    assert trainer.update().coefficient == 1.0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 One blame for each part of each iteration, the first tensor that shows it named with both values.
 What a link can't be parted from counts as inherited: an update is made in one go with the optimizer
-state of its parameter, and buffers with the outputs of the model that fills them.
+state of its parameter, buffers with the outputs of the model that fills them, and where a gradient
+never came, clipping, state and update had nothing to work on.
 """
 
 from __future__ import annotations
@@ -19,16 +20,12 @@ def at_fault(found: Sequence[Link]) -> tuple[Link, ...]:
     """The links that differ by their own doing, in the same order."""
     wrong = [one for one in found if one.is_wrong]
     spoilt = {(one.part, one.iteration, one.owner) for one in wrong}
-    return tuple(one for one in wrong if not _inherits(one, spoilt))
-
-
-def _inherits(one: Link, spoilt: set[tuple[Part, int, str]]) -> bool:
-    def is_spoilt(part: Part, owner: str) -> bool:
-        return (part, one.iteration, owner) in spoilt
-
-    if one.part is Part.UPDATE:
-        return is_spoilt(Part.OPTIMIZER_STATE, one.owner) or is_spoilt(Part.GRADIENT, one.owner)
-    return one.part is Part.BUFFERS and is_spoilt(Part.GRADIENT, "")
+    missing = {
+        (one.iteration, one.owner)
+        for one in wrong
+        if one.part is Part.GRADIENT and one.comparison is None
+    }
+    return tuple(one for one in wrong if not _inherits(one, spoilt, missing))
 
 
 def blames(faults: Sequence[Link]) -> tuple[Blame, ...]:
@@ -45,6 +42,24 @@ def blames(faults: Sequence[Link]) -> tuple[Blame, ...]:
         text = f"iteration {iteration}: the {part.value} {verb} at fault: {_what(first)}{more}"
         found.append(Blame(part, iteration, first.label, text))
     return tuple(found)
+
+
+def _inherits(one: Link, spoilt: set[tuple[Part, int, str]], missing: set[tuple[int, str]]) -> bool:
+    """Whether a wrong link follows from others of its iteration.
+
+    Args:
+        spoilt: part, iteration and owner of every wrong link.
+        missing: iteration and owner of gradients that only one side has: nothing could be put in
+            their place.
+    """
+    if one.part is Part.CLIPPING:  # a clip by a norm looks at all gradients together
+        return any(iteration == one.iteration for iteration, _ in missing)
+    if one.part is Part.BUFFERS:
+        return (Part.GRADIENT, one.iteration, "") in spoilt
+    has_gradient = (one.iteration, one.owner) not in missing
+    if one.part is Part.UPDATE:
+        return not has_gradient or (Part.OPTIMIZER_STATE, one.iteration, one.owner) in spoilt
+    return one.part is Part.OPTIMIZER_STATE and not has_gradient
 
 
 def _what(link: Link) -> str:

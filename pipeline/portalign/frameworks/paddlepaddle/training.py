@@ -205,7 +205,8 @@ class _Observer(GradientClipBase):
         self._watched = watched
 
     def __call__(self, params_grads: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-        clipped = params_grads if self._own is None else _clip(self._own, params_grads)
+        is_needed = self._own is not None and params_grads  # a porter's may fail on an empty list
+        clipped = _clip(self._own, params_grads) if is_needed else params_grads
         return [(parameter, self._seen(parameter, gradient)) for parameter, gradient in clipped]
 
     def _seen(self, parameter: Any, gradient: Any) -> Any:
