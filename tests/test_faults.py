@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from faults import rows_bert
+from faults import rows_bert, rows_training
 from faults.captures import Case
 from faults.matrix import ROWS, Naming, Result, names_causes, passes, run
 from faults.row import UNEXPLAINED, Row, forward, place
@@ -27,7 +27,8 @@ CHOSEN = {
     "cnn": "pool_padding_left_out bn_momentum folded_norm conv_by_unfold",
     "rnn": "gate_order mean_counts_padding truncated_backward state_detached "
     "start_detached mean_by_matmul",
-    "mlp": "rate_cycles clip_each beta2 decay_of_biases loss_summed without_clip_each",
+    "mlp": "rate_cosine_ahead clip_each clip_eps beta2 decay_of_biases decay_coupled loss_summed "
+    "loss_ignored_counted batches_swapped fc1_frozen norm_momentum_turned without_clip_each",
 }
 THREE_PLACES = (
     "layers.0.mlp.act >layers.0.mlp.fc2 >layers.1.attention.dense layers.2.attention_norm"
@@ -142,6 +143,23 @@ def test_the_matrix_tells_causes_named_right_from_wrong_ones_and_from_none(tmp_p
     assert names_causes([right, told(unknown, ""), told(rewrite)], dtype="float32")
     assert not names_causes([right, told(unknown, "norm-eps")], dtype="float32")
     assert not names_causes([right, told(rewrite, "norm-eps")], dtype="float32")
+
+
+def test_the_matrix_fails_when_a_training_fault_is_blamed_late_or_on_another_part(
+    tmp_path: Path,
+) -> None:
+    row = rows_training.FAULTS[0]
+    case = Case(row, "torch", None, tmp_path)  # type: ignore[arg-type]  # never run
+
+    def blamed(*blames: tuple[str, int]) -> bool:
+        some = [((row.part, 0),)] * 99  # of a hundred places a few may be wrong
+        results = [Result(case, Outcome.FAIL, (), 0.0, True, True, "", b) for b in (*some, blames)]
+        return passes(results, dtype="float32")
+
+    assert blamed((row.part, 0), (row.part, 1))
+    assert not blamed()
+    assert not blamed((row.part, 3))
+    assert not blamed((row.part, 0), ("update", 0))
 
 
 @pytest.mark.parametrize(

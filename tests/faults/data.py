@@ -70,3 +70,9 @@ def mlp(settings: Mapping[str, object]) -> Iterator[Batch]:
     for _ in range(6):
         x = random.normal(0.3, 1.5, (8, 6)).astype(np.float32)
         yield {"x": x, "labels": random.integers(0, 4, 8)}
+
+
+def mlp_swapped(settings: Mapping[str, object]) -> Iterator[Batch]:
+    """The first batch of `mlp` second and the second first."""
+    first, second, *others = mlp(settings)
+    yield from (second, first, *others)

@@ -40,6 +40,11 @@ def next_token(outputs: Outputs, batch: Batch) -> Tensor:
     return losses.sum() / kept.sum()
 
 
+def shifted_twice(outputs: Outputs, batch: Batch) -> Tensor:
+    """Labels that were shifted by the data already, in a loss that shifts them."""
+    return next_token({"logits": outputs["logits"][:, :-1]}, {"labels": batch["labels"][:, 1:]})
+
+
 def unshifted(outputs: Outputs, batch: Batch) -> Tensor:
     losses = F.cross_entropy(outputs["logits"], batch["labels"], reduction="none").squeeze(-1)
     return losses.sum() / (batch["labels"] != -100).astype(losses.dtype).sum()

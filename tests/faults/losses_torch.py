@@ -39,6 +39,11 @@ def next_token(outputs: Outputs, batch: Batch) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)
 
 
+def shifted_twice(outputs: Outputs, batch: Batch) -> Tensor:
+    """Labels that were shifted by the data already, in a loss that shifts them."""
+    return next_token({"logits": outputs["logits"][:, :-1]}, {"labels": batch["labels"][:, 1:]})
+
+
 def unshifted(outputs: Outputs, batch: Batch) -> Tensor:
     logits, labels = outputs["logits"], batch["labels"]
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)

@@ -190,6 +190,8 @@ def passes(results: Sequence[Result], *, dtype: str) -> bool:
     if dtype != "float32":
         return caught >= NEEDED_LOW * len(faults) and flagged <= 1
     n_origins = sum(r.is_origin_right for r in faults)
+    if not all(r.is_blamed_right for r in faults if r.case.row.part):
+        return False
     return caught == len(faults) and not flagged and n_origins >= NEEDED_ORIGINS * len(faults)
 
 

@@ -22,6 +22,8 @@ class Perceptron(nn.Layer):
         super().__init__()
         self.on = on
         self.fc1 = nn.Linear(N_IN, WIDTH)
+        if on("fc1_frozen"):
+            self.fc1.weight.stop_gradient = True
         momentum = 0.1 if on("norm_momentum_turned") else 0.99 if on("norm_momentum_small") else 0.9
         self.norm = nn.BatchNorm1D(WIDTH, momentum=momentum)
         mode = "downscale_in_infer" if on("dropout_unscaled") else "upscale_in_train"

@@ -27,6 +27,8 @@ class Perceptron(nn.Module):
         super().__init__()
         self.on = on
         self.fc1 = nn.Linear(N_IN, WIDTH)
+        if on("fc1_frozen"):
+            self.fc1.weight.requires_grad_(False)
         self.norm = OwnNorm(WIDTH, on) if on("norm_biased") else nn.BatchNorm1d(WIDTH)
         if on("norm_momentum_turned") or on("norm_momentum_small"):
             self.norm.momentum = 0.9 if on("norm_momentum_turned") else 0.01

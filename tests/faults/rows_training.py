@@ -68,6 +68,32 @@ def _loss(name: str, base: str, mistake: str, source: str) -> Row:
     return _entry("loss", Part.LOSS, f"loss_{name}", base, f"{{{mistake}}}", source)
 
 
+def _functions(
+    entry: str,
+    part: Part,
+    name: str,
+    right: str,
+    wrong: str,
+    source: str,
+    *,
+    files: str = "training",
+    arch: str = "mlp",
+    more: tuple[str, ...] = (),
+) -> Row:
+    """A mistake in the candidate's own function, where both sides have one."""
+    sides = (
+        f"{entry}={{{{reference: {files}_torch.py:{right}, candidate: {files}_FRAMEWORK.py:{{}}}}}}"
+    )
+    return _fault(
+        part,
+        name,
+        source,
+        both=(sides.format(right), *more),
+        alone=(sides.format(wrong),),
+        arch=arch,
+    )
+
+
 def _planted(part: Part, name: str, source: str, *frameworks: str) -> Row:
     """A fault in the candidate's model, in train mode."""
     chosen = frameworks or FRAMEWORKS
@@ -109,6 +135,26 @@ RATES = (
         "end_lr: 1.0e-4",
         _PADDLE + "optimizer/lr/PolynomialDecay_en.html",
     ),
+    _rate(
+        "cosine_shorter",
+        "name: cosine, t_max: 1000",
+        "t_max: 999",
+        _TORCH + "generated/torch.optim.lr_scheduler.CosineAnnealingLR.html",
+    ),
+    _functions(
+        "lr_scheduler",
+        Part.LR,
+        "rate_cosine_ahead",
+        "cosine",
+        "cosine_ahead",
+        _GIT + "huggingface/transformers/issues/2277",
+    ),
+    _rate(
+        "per_epoch",
+        "name: step, step_size: 1, gamma: 0.5, every: epoch, iterations_per_epoch: 2",
+        "every: iteration, iterations_per_epoch: null",
+        _TORCH + "optim.html#how-to-adjust-learning-rate",
+    ),
     _optimizer(
         Part.LR, "rate_tenfold", _ADAM, "lr: 0.1", _TORCH + "generated/torch.optim.Adam.html"
     ),
@@ -141,6 +187,20 @@ CLIPPING = (
         f"{_ADAM}, clip_norm: 0.05",
         "clip_norm: 0.1",
         _TORCH + "generated/torch.nn.utils.clip_grad_norm_.html",
+    ),
+    _optimizer(
+        Part.CLIPPING,
+        "clip_value",
+        f"{_ADAM}, clip_value: 0.005",
+        "clip_value: 0.01",
+        _TORCH + "generated/torch.nn.utils.clip_grad_value_.html",
+    ),
+    _own(
+        Part.CLIPPING,
+        "clip_eps",
+        f"{_ADAM}, clip_norm: 0.05",
+        _TORCH + "generated/torch.nn.utils.clip_grad_norm_.html",
+        "paddle",
     ),
 )
 STATE = (
@@ -185,6 +245,16 @@ STATE = (
         "name: adagrad, lr: 0.01",
         "initial_accumulator: 0.1",
         _TORCH + "generated/torch.optim.Adagrad.html",
+    ),
+    _fault(
+        Part.OPTIMIZER_STATE,
+        "decay_coupled",
+        "https://arxiv.org/abs/1711.05101",
+        both=(f"optimizer={{{_ADAMW}}}",),
+        alone=(
+            "optimizer={name: adamw, lr: 0.01, candidate: training_FRAMEWORK.py:coupled, "
+            "reference: {weight_decay: 0.05, no_decay: [bias, norm]}}",
+        ),
     ),
 )
 UPDATE = (
@@ -232,21 +302,45 @@ LOSSES = (
         "class_weights: []",
         _TORCH + "generated/torch.nn.CrossEntropyLoss.html",
     ),
-    _fault(
+    _loss(
+        "ignored_counted",
+        "name: cross_entropy, ignore_index: 3",
+        "ignore_index: -100",
+        _GIT + "PaddlePaddle/Paddle/issues/48663",
+    ),
+    _functions(
+        "loss",
         Part.LOSS,
-        "accumulated_undivided",
+        "loss_accumulated_undivided",
+        "cross_entropy",
+        "undivided",
         _GIT + "karpathy/nanoGPT/issues/206",
-        both=(
-            "loss={reference: training_torch.py:cross_entropy, "
-            "candidate: training_FRAMEWORK.py:cross_entropy}",
-        ),
+        more=("accumulate=2",),
+    ),
+    _functions(
+        "loss",
+        Part.LOSS,
+        "loss_shifted_twice",
+        "next_token",
+        "shifted_twice",
+        "https://huggingface.co/docs/transformers/model_doc/gpt2",
+        files="losses",
+        arch="gpt",
+    ),
+)
+DATA = (
+    _fault(
+        Part.DATA,
+        "batches_swapped",
+        "https://pytorch.org/docs/stable/notes/randomness.html",
         alone=(
-            "loss={reference: training_torch.py:cross_entropy, "
-            "candidate: training_FRAMEWORK.py:undivided}",
+            "candidate={framework: FRAMEWORK, build: mlp_FRAMEWORK.py:build, "
+            "batches: data.py:mlp_swapped}",
         ),
     ),
 )
 MODEL = (
+    _planted(Part.GRADIENT, "fc1_frozen", _TORCH + "notes/autograd.html"),
     _planted(Part.GRADIENT, "detached", _GIT + "pytorch/pytorch/pull/37266"),
     _planted(Part.GRADIENT, "dropout_rate", _TORCH + "generated/torch.nn.Dropout.html"),
     _planted(Part.GRADIENT, "dropout_missing", _TORCH + "generated/torch.nn.Dropout.html"),
@@ -261,7 +355,7 @@ MODEL = (
     ),
     _planted(Part.BUFFERS, "norm_not_kept", _TORCH + "generated/torch.nn.BatchNorm1d.html"),
 )  # fmt: skip
-FAULTS: tuple[Row, ...] = (*RATES, *CLIPPING, *STATE, *UPDATE, *LOSSES, *MODEL)
+FAULTS: tuple[Row, ...] = (*RATES, *CLIPPING, *STATE, *UPDATE, *LOSSES, *DATA, *MODEL)
 
 
 def matching(faults: Iterable[Row]) -> tuple[Row, ...]:

@@ -1,19 +1,43 @@
-"""Optimizers and losses of the torch candidates that no entry of the port file can get wrong."""
+"""Training parts of the torch sides that no entry of the port file can get wrong."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 
 def without_head(model: nn.Module, settings: Mapping[str, object]) -> torch.optim.Optimizer:
     """Adam over all parameters but the last layer's."""
     kept = [p for name, p in model.named_parameters() if not name.startswith("fc2")]
     return torch.optim.Adam(kept, lr=0.01)
+
+
+def coupled(model: nn.Module, settings: Mapping[str, object]) -> torch.optim.Optimizer:
+    """Adam with L2 in its gradients instead of AdamW, on the same parameters."""
+    named = list(model.named_parameters())
+    spared = [p for name, p in named if "norm" in name or "bias" in name]
+    decayed = [p for name, p in named if not ("norm" in name or "bias" in name)]
+    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": spared}]
+    return torch.optim.Adam(groups, lr=0.01)
+
+
+def cosine(optimizer: torch.optim.Optimizer, settings: Mapping[str, object]) -> LRScheduler:
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=1000)
+
+
+def cosine_ahead(optimizer: torch.optim.Optimizer, settings: Mapping[str, object]) -> LRScheduler:
+    """Stepped before the optimizer's first step."""
+    scheduler = cosine(optimizer, settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch tells of the very mistake
+        scheduler.step()
+    return scheduler
 
 
 def uncorrected(model: nn.Module, settings: Mapping[str, object]) -> torch.optim.Optimizer:
