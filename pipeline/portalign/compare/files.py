@@ -1,11 +1,15 @@
 """Compare two dumps on disk, whoever wrote them, array by array under equal names.
 
 Reading is `portalign.foreign`'s; there are no float64 twins here, so a tolerance per dtype decides.
+Pairs are measured on several threads: numpy lets go of the interpreter lock while it computes and
+reads, and each thread holds no more than the pieces of its own pair.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from portalign.compare.pairs import compare
@@ -13,6 +17,8 @@ from portalign.compare.tolerance import for_dtype
 from portalign.foreign import read_arrays
 from portalign.records import Array, Kind, Role, TensorKey
 from portalign.results import Comparison, Unpaired
+
+MAX_THREADS = 4  # reading and summing is bound by memory from about there
 
 
 def compare_files(
@@ -40,15 +46,18 @@ def compare_files(
     if all(_is_bare(path, side) for path, side in zip((reference, candidate), arrays, strict=True)):
         arrays[1] = {reference.stem: arrays[1][candidate.stem]}
     keys = [{name: TensorKey(Kind.OUTPUT, name) for name in side} for side in arrays]
-    comparisons = []
-    for order, (name, array) in enumerate(arrays[0].items()):
-        if name not in arrays[1]:
-            continue
+
+    def compared(order: int, name: str) -> Comparison:
+        array = arrays[0][name]
         other = _as_scalar_like(array, arrays[1][name])
         tolerance = for_dtype(array.dtype.name, relative=relative)
-        comparisons.append(
-            compare(array, other, key=keys[0][name], tolerance=tolerance, label=name, order=order)
+        return compare(
+            array, other, key=keys[0][name], tolerance=tolerance, label=name, order=order
         )
+
+    shared = [(order, name) for order, name in enumerate(arrays[0]) if name in arrays[1]]
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+        comparisons = tuple(pool.map(lambda pair: compared(*pair), shared))
     unpaired = [
         Unpaired(
             role.value, key, f"the {missing.value} has no array of this name", is_promised=True
@@ -60,7 +69,7 @@ def compare_files(
         for name, key in own.items()
         if name not in others
     ]
-    return tuple(comparisons), tuple(unpaired)
+    return comparisons, tuple(unpaired)
 
 
 def _is_bare(path: Path, arrays: Mapping[str, Array]) -> bool:
