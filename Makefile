@@ -57,8 +57,9 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup ## all five steps on PORT (default bert)
 	@$(PY) -m portalign run --port "$(PORT)" $(ARGS)
 
-test: setup browser ## every test
-	@$(PY) -m pytest $(ARGS)
+# A file's tests share their captures, so a file stays in one process.
+test: setup browser ## every test, files side by side
+	@$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # Some tests open reports in a headless browser: CHROMIUM, or whichever of these is found.
 browser: ## see that there is a Chromium for the tests; installs one with apt where that is possible
