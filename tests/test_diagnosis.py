@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,22 @@ def test_explain_prints_the_findings_again(
     assert "cause (norm-eps): the eps\\x1b is 1e-05, at a; b; c; and 1 more" in said.out
     assert "proof: it falls" in said.out
     assert "what to do: set eps" in said.out
+
+
+def test_explain_speaks_json_and_chinese(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finding = Finding("norm-eps", FindingKind.CAUSE, ("a",), "the eps is 1e-05", "it falls")
+    report = replace(failing_report(), findings=(finding,))
+    folder = str(_explained(tmp_path / "logs", report))
+
+    read = json.loads(portalign(capsys, "explain", folder, "--json").out)
+    in_chinese = portalign(capsys, "explain", folder, "--lang", "zh").out
+
+    assert (read["outcome"], read["steps"][0]["step"]) == ("fail", "forward")
+    assert read["steps"][0]["findings"][0]["claim"] == "the eps is 1e-05"
+    assert "norm-eps" in in_chinese
+    assert all(word in in_chinese for word in ("原因", "the eps is 1e-05", "仅为线索"))
 
 
 def test_explain_without_a_report_says_what_to_do(

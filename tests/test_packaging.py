@@ -184,7 +184,7 @@ def test_setup_without_a_usable_python_says_what_to_do(clone: Path) -> None:
     ("target", "call"),
     [
         ("run", "-m portalign run --port bert"),
-        ("test", "-m pytest"),
+        ("test", "-m pytest --numprocesses auto --maxprocesses 4 --dist loadfile"),
         ("faults", "scripts/faults.py"),
     ],
 )

@@ -5,6 +5,7 @@ Each stands beside a clean twin, the same port mended, which does pass.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,9 @@ def test_equal_dumps_of_two_sides_agree(tmp_path: Path, capsys: pytest.CaptureFi
     for name in ("torch.npy", "paddle.npy"):
         np.save(tmp_path / name, np.arange(4.0))
 
-    said = portalign(capsys, "compare", *map(str, sorted(tmp_path.iterdir())))
+    dumps = [str(path) for path in sorted(tmp_path.iterdir())]
 
-    assert said.code == 0
+    assert portalign(capsys, "compare", *dumps).code == 0
+    read = json.loads(portalign(capsys, "compare", *dumps, "--json").out)
+    assert (read["outcome"], len(read["comparisons"])) == ("pass", 1)
+    assert "一致" in portalign(capsys, "compare", *dumps, "--lang", "zh").out

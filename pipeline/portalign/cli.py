@@ -22,21 +22,14 @@ from portalign.commands import (
     DEFAULT_PORT,
     Wish,
     check_steps,
-    console,
-    errors,
+    compare_dumps,
+    explain_again,
     report_again,
     run_steps,
-    show,
 )
-from portalign.compare.files import compare_files
-from portalign.compare.pairs import overall
-from portalign.compare.vacuity import same_file
 from portalign.config import port_schema, shipped_ports
 from portalign.records import Step
-from portalign.report.document import comparison_document, indented
-from portalign.report.explained import explanation
 from portalign.results import Outcome
-from portalign.terminal import edge
 
 PortOption = Annotated[str, typer.Option("--port", help="A shipped port's name, or a port.yaml.")]
 SetOption = Annotated[
@@ -158,31 +151,24 @@ def compare(
         typer.Option(help="Relative tolerance for floats, instead of the measured one per dtype."),
     ] = None,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    lang: LangOption = Language.EN,
     debug: DebugOption = False,
 ) -> None:
     """Compare two dumps: traces, reprod_log .npy, .npy, .npz, .safetensors, folders of .npy."""
-    with edge(errors(), debug=debug):
-        comparisons, unpaired = compare_files(reference, candidate, relative=relative)
-        found = same_file(reference, candidate)
-        reservations = (found,) if found else ()
-        outcome = overall(comparisons, unpaired, reservations)
-        title = f"{reference.name} against {candidate.name}"
-        document = comparison_document(title, comparisons, unpaired, outcome, reservations)
-        show(document, console(is_quiet=quiet))
-    _end(outcome)
+    wish = _wish("", None, Path(), _Manner(quiet, as_json, lang, debug))
+    _end(compare_dumps(wish, reference, candidate, relative=relative))
 
 
 @app.command()
 def explain(
     folder: Annotated[Path, typer.Argument(help="The logs of one port, such as logs/bert.")],
+    as_json: JsonOption = False,
+    lang: LangOption = Language.EN,
     debug: DebugOption = False,
 ) -> None:
     """Print again why a port differs, as its steps found it."""
-    with edge(errors(), debug=debug):
-        outcome, lines = explanation(folder)
-    for line in lines:
-        typer.echo(indented(line))
-    _end(outcome)
+    _end(explain_again(_wish("", None, folder, _Manner(False, as_json, lang, debug)), folder))
 
 
 @app.command()

@@ -15,18 +15,28 @@ import typer
 from rich.console import Console
 
 from portalign.captured import staleness
+from portalign.compare.files import compare_files
+from portalign.compare.pairs import overall
+from portalign.compare.vacuity import same_file
 from portalign.config import Port, load_port
 from portalign.errors import PortalignError, ReportError
 from portalign.publishing import publish, write_and_tell
 from portalign.records import Step
 from portalign.report.aggregate import RunReport, StepSummary
 from portalign.report.codec import encode
-from portalign.report.document import Document, run_document, step_document
+from portalign.report.document import (
+    Document,
+    comparison_document,
+    indented,
+    run_document,
+    step_document,
+)
+from portalign.report.explained import Explanation, explanation
 from portalign.report.outputs import recorded_run
-from portalign.report.spoken import spoken
+from portalign.report.spoken import said, spoken
 from portalign.report.text import render
 from portalign.report.words import Say, english, language
-from portalign.results import Outcome
+from portalign.results import Comparison, Outcome, Reservation, Unpaired
 from portalign.runner import judge_again, run_step
 from portalign.terminal import Progress, edge
 
@@ -118,6 +128,47 @@ def report_again(wish: Wish, folder: Path) -> Outcome:
     return result.outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two dumps side by side, as `portalign compare --json` prints them."""
+
+    outcome: Outcome
+    comparisons: tuple[Comparison, ...]
+    unpaired: tuple[Unpaired, ...]
+    reservations: tuple[Reservation, ...]
+
+
+def compare_dumps(
+    wish: Wish, reference: Path, candidate: Path, *, relative: float | None
+) -> Outcome:
+    """Compare two dumps that anyone may have written, and show it."""
+    with edge(errors(), debug=wish.is_debug):
+        comparisons, unpaired = compare_files(reference, candidate, relative=relative)
+        found = same_file(reference, candidate)
+        reservations = (found,) if found else ()
+        outcome = overall(comparisons, unpaired, reservations)
+        if wish.is_json:
+            _as_json(Compared(outcome, comparisons, unpaired, reservations))
+            return outcome
+        title = f"{reference.name} against {candidate.name}"
+        document = comparison_document(title, comparisons, unpaired, outcome, reservations)
+        show(document, console(is_quiet=wish.is_quiet), say=language(wish.language))
+    return outcome
+
+
+def explain_again(wish: Wish, folder: Path) -> Outcome:
+    """Print the findings of a port's steps from their reports."""
+    with edge(errors(), debug=wish.is_debug):
+        found = explanation(folder)
+    if wish.is_json:
+        _as_json(found)
+        return found.outcome
+    say = language(wish.language)
+    for line in found.lines:
+        typer.echo(said(indented(line), say))
+    return found.outcome
+
+
 def next_command(step: Step, chosen: str) -> str:
     """What to type after a step that passed, on the port as it was chosen."""
     order = [each.value for each in Step] + ["check"]
@@ -180,7 +231,7 @@ def _show_run(wish: Wish, result: RunReport, out: Console, folder: Path) -> None
         show(run_document(result), out, folder, say=language(wish.language))
 
 
-def _as_json(found: RunReport | StepSummary) -> None:
+def _as_json(found: RunReport | StepSummary | Compared | Explanation) -> None:
     typer.echo(json.dumps(encode(found), indent=1, allow_nan=False))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from portalign.errors import ReportError
 from portalign.findings import Finding, FindingKind
 from portalign.records import Step
 from portalign.report.data import FILE_NAME, read_step_report
-from portalign.results import Outcome, StepReport, worst
+from portalign.results import Outcome, worst
 
 NAMED = 3  # places that are named before it says how many more
 
@@ -28,11 +29,32 @@ def told(finding: Finding) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def explanation(folder: Path) -> tuple[Outcome, tuple[str, ...]]:
-    """Every finding of every step that ran, from the reports in a port's logs folder.
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a port's steps found, as `portalign explain --json` prints it."""
 
-    Returns:
-        The worst outcome of the steps, and lines to print.
+    outcome: Outcome
+    steps: tuple[ExplainedStep, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The same in words."""
+        return tuple(line for step in self.steps for line in _step(step))
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedStep:
+    """The findings of one step."""
+
+    port: str
+    step: Step
+    outcome: Outcome
+    headline: str
+    findings: tuple[Finding, ...]
+
+
+def explanation(folder: Path) -> Explanation:
+    """Every finding of every step that ran, from the reports in a port's logs folder.
 
     Raises:
         ReportError: no step left a report there, or one can't be read.
@@ -48,15 +70,16 @@ def explanation(folder: Path) -> tuple[Outcome, tuple[str, ...]]:
             why="findings are read from there",
             do="name the folder of one port, such as logs/bert, or run a step first",
         )
-    lines = tuple(line for report in reports for line in _step(report))
-    return worst([report.outcome for report in reports]), lines
+    steps = tuple(
+        ExplainedStep(each.port, each.step, each.outcome, each.headline, each.findings)
+        for each in reports
+    )
+    return Explanation(worst([step.outcome for step in steps]), steps)
 
 
-def _step(report: StepReport) -> tuple[str, ...]:
-    head = f"{report.port} {report.step.value}: {report.headline}"
-    if not report.findings:
-        return (head,)
-    return (head, *(f"  {line}" for finding in report.findings for line in told(finding)))
+def _step(step: ExplainedStep) -> tuple[str, ...]:
+    head = f"{step.port} {step.step.value}: {step.headline}"
+    return (head, *(f"  {line}" for finding in step.findings for line in told(finding)))
 
 
 def _places(where: Sequence[str]) -> str:

@@ -20,7 +20,15 @@ def spoken(document: Document, say: Say) -> Document:
         table=_table(document.table, say) if document.table else None,
         reservations=tuple(_after_name(line, say) for line in document.reservations),
         remarks=tuple(say(line) for line in document.remarks),
+        causes=tuple(said(line, say) for line in document.causes),
+        trained=tuple(say(line) for line in document.trained),
     )
+
+
+def said(line: str, say: Say) -> str:
+    """A line in another language, with the indent it has."""
+    text = line.lstrip(" ")
+    return line[: len(line) - len(text)] + say(text)
 
 
 def _after_name(line: str, say: Say) -> str:
