@@ -78,6 +78,7 @@ def _normed(share: str) -> str:
 
 
 LOSSES = {"loss": "{reference: 'reference.py:loss', candidate: 'candidate.py:loss'}"}
+IGNORED = {"loss": "{name: cross_entropy, ignore_index: 1, candidate: {ignore_index: -100}}"}
 FAULTS = {
     "other batches": Fault(
         {Part.DATA},
@@ -92,6 +93,10 @@ FAULTS = {
         texts={"reference": _loss("1"), "candidate": _loss("2")},
         entries={**LOSSES, "accumulate": "2"},
     ),
+    "summed": Fault(
+        {Part.LOSS}, entries={"loss": "{name: cross_entropy, candidate: {reduction: sum}}"}
+    ),
+    "ignored counted": Fault({Part.LOSS}, entries={**IGNORED, "accumulate": "2"}),
     "sine": Fault({Part.GRADIENT}, texts={"candidate": SINE}),
     "cut": Fault({Part.GRADIENT}, texts={"candidate": CUT}),
     "no clipping": Fault({Part.CLIPPING}, ADAMW.format("clip_norm: null")),
@@ -225,6 +230,32 @@ def test_a_blame_names_the_tensor_and_both_values(
         "iteration 0: the learning rate is at fault: learning rate of first.weight 0.01 -> 0.011, "
         "and 3 more"
     )
+
+
+@pytest.mark.parametrize("framework", SIDES)
+def test_a_loss_that_divides_by_another_number_is_told_by_it(
+    reports: dict[tuple[str, str], StepReport], framework: str
+) -> None:
+    start = "iteration 0: the loss is at fault: denominator of the loss"
+
+    summed, ignored = (
+        reports[name, framework].blames[0].text for name in ("summed", "ignored counted")
+    )
+
+    assert summed.startswith(f"{start} 4 -> 1, and ")
+    assert ignored.startswith(f"{start} 2 -> 4, and ")  # of four labels two are ignored
+
+
+def test_what_a_porters_own_loss_divides_by_is_said_to_be_unknown(
+    reports: dict[tuple[str, str], StepReport],
+) -> None:
+    notes = [
+        [note for note in reports[name, "paddle"].notes if "what it divides by" in note]
+        for name in ("own loss", "adamw")
+    ]
+
+    assert [note.partition("'s loss")[0] for note in notes[0]] == ["the reference", "the candidate"]
+    assert notes[1] == []
 
 
 def test_a_link_of_training_is_an_origin_and_a_module_is_named_once(

@@ -44,6 +44,7 @@ class Kind(str, Enum):
     LR = "lr"
     LOSS = "loss"
     UNCUT = "uncut loss"  # what a loss is without the cut of a kernel; stands beside it
+    DENOMINATOR = "loss denominator"  # what a loss divides its sum by
     GRADIENT = "gradient"
     GRADIENT_NORM = "gradient_norm"
     OPTIMIZER_STATE = "optimizer_state"

@@ -29,6 +29,7 @@ _AFTER = (Kind.PARAMETER, Kind.BUFFER, Kind.OPTIMIZER_STATE)  # those of k + 1 c
 _BY_PARAMETER = (Kind.OPTIMIZER_STATE, Kind.LR, Kind.GRADIENT_NORM)
 _WORDS = {
     Kind.LOSS: "loss",
+    Kind.DENOMINATOR: "denominator of the loss",
     Kind.ACTIVATION: "output ",
     Kind.GRADIENT: "grad ",
     Kind.GRADIENT_NORM: "clipping of ",
@@ -130,9 +131,12 @@ def _settled(
     return replace(link, comparison=settled)
 
 
-def _rank(one: Link) -> tuple[int, int, bool]:
-    """By iteration and link; what the model gives out before the gradients of its parameters."""
-    return one.iteration, list(Part).index(one.part), bool(one.owner)
+def _rank(one: Link) -> tuple[int, int, bool, bool]:
+    """By iteration and link; what a loss divides by before the loss, what the model gives out
+    before the gradients of its parameters.
+    """
+    is_divided = one.pair is not None and one.pair.reference.key.kind is Kind.DENOMINATOR
+    return one.iteration, list(Part).index(one.part), bool(one.owner), not is_divided
 
 
 def _belongs(key: TensorKey, kept: set[int]) -> bool:
@@ -144,7 +148,7 @@ def _belongs(key: TensorKey, kept: set[int]) -> bool:
     if key.kind is Kind.GRADIENT:
         is_inner = key.slot.startswith(("in.", "out.")) and key.path != ""
         return key.iteration in kept and not is_inner and key.slot != "clipped"
-    is_number = key.kind in (Kind.LOSS, Kind.UNCUT) or (
+    is_number = key.kind in (Kind.LOSS, Kind.DENOMINATOR, Kind.UNCUT) or (
         key.kind in _BY_PARAMETER and key.path not in ("global", "lr")
     )
     return is_number and key.iteration in kept
@@ -164,6 +168,7 @@ def _part(key: TensorKey) -> Part:
         return Part.LOSS if is_output else Part.GRADIENT
     return {
         Kind.LOSS: Part.LOSS,
+        Kind.DENOMINATOR: Part.LOSS,
         Kind.ACTIVATION: Part.GRADIENT,
         Kind.GRADIENT_NORM: Part.CLIPPING,
         Kind.LR: Part.LR,
@@ -279,4 +284,6 @@ def _owner(key: TensorKey) -> str:
 def _label(key: TensorKey) -> str:
     name = f"{key.path} {key.slot}" if key.kind is Kind.OPTIMIZER_STATE else _owner(key)
     words = f"{_WORDS[key.kind]}{name or key.slot.removeprefix('out.')}"
+    if key.kind is Kind.DENOMINATOR and key.call:
+        words += f" of batch {key.call}"
     return f"{words} of iteration {_iteration(key)}, state-grafted"

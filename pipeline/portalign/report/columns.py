@@ -25,6 +25,7 @@ _GROUPS = {
     Kind.METRIC: "metrics",
     Kind.LR: "learning rate",
     Kind.LOSS: "loss",
+    Kind.DENOMINATOR: "loss",
     Kind.GRADIENT_NORM: "gradient norms",
 }
 

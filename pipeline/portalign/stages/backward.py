@@ -15,6 +15,7 @@ from portalign.frameworks.base import Model
 from portalign.frameworks.trainer import Clipping
 from portalign.records import Array, Kind, Precision, TensorKey
 from portalign.stages.calling import blame
+from portalign.stages.denominators import unknown_denominator
 from portalign.stages.draws import replayed
 from portalign.stages.handover import Handover, hand_over
 from portalign.stages.recording import put_initial
@@ -35,6 +36,7 @@ def run(session: Session) -> Model:
     request = session.request
     batches = shared_batches(session, request.iterations * request.accumulate)
     model = open_model(session)
+    session.notes += unknown_denominator(session)
     for precision in session.precisions:
         with session.timed(f"backward {precision.value}"):
             if precision is not Precision.NATIVE:
@@ -67,7 +69,8 @@ def _train(
             _drawn(session, model, iteration, precision),
             _watched(session, model, iteration, precision, keeper),
         ):
-            forward_and_backward(session, model, taken, trainer, loss_function, key)
+            divided = keeper.divided(iteration) if keeper else None
+            forward_and_backward(session, model, taken, trainer, loss_function, key, divided)
         if iteration in kept:
             record_gradients(session, trainer, iteration, precision)
         rate = trainer.learning_rate()

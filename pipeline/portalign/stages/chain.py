@@ -24,6 +24,7 @@ from portalign.records import Array, Kind, Precision, Role, TensorKey, Trace
 from portalign.stages import exchange, weights
 from portalign.stages.batches import batches_of, first_batches
 from portalign.stages.calling import blame
+from portalign.stages.denominators import denominators
 from portalign.stages.draws import replayed
 from portalign.stages.handover import (
     CLIPPED,
@@ -147,7 +148,8 @@ def _run_one(
         framework.graft(model, replacement, sink, gradients=True),
     ):
         key = TensorKey(Kind.LOSS, "loss", "", 0, iteration, precision)
-        forward_and_backward(session, model, batches, trainer, loss_function, key)
+        divided = denominators(session, recorder, iteration, precision)
+        forward_and_backward(session, model, batches, trainer, loss_function, key, divided)
     record_gradients(session, trainer, iteration, precision)
     gradients = dict(_carried(plan, given.states.get((Kind.GRADIENT, iteration), {})))
     trainer.put_gradients(gradients)

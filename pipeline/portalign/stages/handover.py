@@ -2,8 +2,9 @@
 
 Goes to a trace of its own beside the reference's, in the one precision that the state-grafted
 iterations run in: optimizer state before and after each kept iteration, what the model gives out
-and the gradient that comes back to it, learning rates and clip coefficients by parameter. Weights
-and gradients of kept iterations are in the reference's own trace and not written twice.
+and the gradient that comes back to it, what the loss divides by, learning rates and clip
+coefficients by parameter. Weights and gradients of kept iterations are in the reference's own trace
+and not written twice.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from portalign.frameworks.base import Model, Sink
 from portalign.frameworks.trainer import Clipping, Exchange, Tensor, Trainer
 from portalign.records import Kind, Precision, Role, TensorKey
 from portalign.request import CaptureRequest
+from portalign.stages.denominators import Divided, denominators
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session
 from portalign.stages.training import kept_iterations, record_state
@@ -68,6 +70,10 @@ class Handover:
         """While open, what the model gives out is kept, and the gradient that comes back."""
         sink = root_only(self._recorder.sink(iteration=iteration, precision=self._precision))
         return self._session.framework.watch(model, sink, gradients=True)
+
+    def divided(self, iteration: int) -> Divided | None:
+        """Keeps what the loss divides by."""
+        return denominators(self._session, self._recorder, iteration, self._precision)
 
     def exchange(self, iteration: int) -> Exchange | None:
         """Keeps clipped gradients, where they aren't the unclipped ones times a number."""

@@ -17,6 +17,7 @@ from portalign.frameworks.trainer import Tensor, Trainer
 from portalign.records import Kind, Precision, Structure, TensorKey
 from portalign.request import CaptureRequest
 from portalign.stages.calling import blame, call_model
+from portalign.stages.denominators import Divided
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session, tensors_of
 
@@ -105,16 +106,23 @@ def forward_and_backward(
     trainer: Trainer,
     loss_function: LossFunction,
     key: TensorKey,
+    divided: Divided | None = None,
 ) -> None:
-    """Run the model and backward from its loss, batch by batch; record their mean under `key`."""
+    """Run the model and backward from its loss, batch by batch; record their mean under `key`.
+
+    Args:
+        divided: looks at each batch's loss before backward.
+    """
     losses: list[Tensor] = []
     uncut: list[Tensor] = []
     is_cut = False
-    for batch in batches:
+    for call, batch in enumerate(batches):
         taken = forward_for_loss(session, model, batch, key.precision)
         with blame("the loss", session.request):
             said, meant = session.framework.uncut(partial(loss_function, *taken))
             loss = _share(said, len(batches))
+            if divided:
+                divided(*taken, said, call)
         losses.append(loss.detach())
         uncut.append(loss.detach() if meant is None else _share(meant, len(batches)))
         is_cut = is_cut or meant is not None

@@ -183,8 +183,11 @@ def _follows(links: Sequence[Link], loss: Loss, slot: str, *, is_candidate: bool
 
 
 def _made(link: Link, loss: Loss, slot: str) -> Numbers | None:
-    if link.pair is not None and link.pair.reference.key.kind is Kind.LOSS:
+    kind = link.pair.reference.key.kind if link.pair is not None else None
+    if kind is Kind.LOSS:
         return np.asarray(loss.value)
+    if kind is Kind.DENOMINATOR:
+        return np.asarray(loss.whole)
     return loss.gradient if link.slot == slot else None
 
 
