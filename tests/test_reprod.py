@@ -56,6 +56,20 @@ def plain_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def test_reprod_log_runs_where_paddle_is_not_to_be_had(tmp_path: Path) -> None:
+    (tmp_path / "paddle.py").write_text("raise ImportError('there is no paddle here')\n")
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nPYTHONPATH='{tmp_path}' exec '{sys.executable}' \"$@\"\n")
+    python.chmod(0o755)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+
+    result = _write(logs, {"logits": LOGITS}, {"logits": LOGITS}, python=str(python))
+
+    assert result.written_by == "reprod_log"
+    assert result.is_below_threshold
+
+
 # Every dtype that reaches reprod_log, means that print long and short, groups, and the held back.
 MANY: dict[str, tuple[Any, Any]] = {
     "float32": (LOGITS.astype("f4"), (LOGITS + 1e-7).astype("f4")),
