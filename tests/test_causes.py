@@ -33,12 +33,12 @@ def test_a_seeded_fault_is_named_first_with_its_number(seeded: Seeded) -> None:
     first = Doctor().causes(seeded.faulty)[0]
 
     assert first.rule == seeded.rule, first
-    assert first.is_confirmed
+    assert first.is_confirmed is not seeded.is_hint
     assert first.remedy
     assert seeded.says in first.claim
     for name, value in seeded.fitted.items():
         assert first.fitted[name] == pytest.approx(value, rel=1e-5, abs=0)
-    assert first.after <= max(first.before * 1e-6, 1e-14)
+    assert seeded.is_hint or first.after <= max(first.before * 1e-6, 1e-14)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,14 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     grafted = chain.failing(len(comparisons))
     divergence = with_faults(divergence, chain.faults, (*comparisons, *grafted))
     evidence = Evidence(
-        reference, candidate, folder / GRAFT, pairing, comparisons, divergence, port.as_dict()
+        reference,
+        candidate,
+        folder / GRAFT,
+        pairing,
+        comparisons,
+        divergence,
+        port.as_dict(),
+        folder / INPUTS,
     )
     diagnosis = diagnose(evidence)
     settled = None if port.weights.carry else settle_rewritten(evidence, diagnosis.findings)

@@ -24,6 +24,7 @@ class Seeded:
         clean: the same place written in another way without it: nothing must be named.
         fitted: values that must be found, to five digits.
         says: words that the claim must hold.
+        is_hint: no repair can be computed.
     """
 
     rule: str
@@ -31,6 +32,7 @@ class Seeded:
     clean: Site
     fitted: Mapping[str, float] = field(default_factory=dict)
     says: str = ""
+    is_hint: bool = False
 
 
 def random(*shape: int, seed: int = 0) -> Numbers:
@@ -73,6 +75,46 @@ def glue(
     )
     label = "glue before fc in.0"
     return Site(Origin(label, OriginKind.GLUE, "fc", "in.0"), *views)
+
+
+def gradient(
+    reference: Numbers,
+    candidate: Numbers,
+    *,
+    slot: str = "out.0",
+    sources: Mapping[str, npt.NDArray[np.generic]] | None = None,
+    own: Numbers | None = None,
+    state: Mapping[str, Numbers] | None = None,
+    trainable: tuple[bool, bool] | None = None,
+) -> Site:
+    """A gradient; `sources` nearest first, "grad path slot" for those that are gradients too.
+
+    Args:
+        own: the forward tensor whose gradient it is.
+    """
+    earlier = tuple(
+        Source(name, *name.removeprefix("grad ").split(" "), "", array)
+        for name, array in (sources or {}).items()
+    )
+    inputs = () if own is None else (Source(f"fc {slot}", "fc", slot, "", own),)
+    free = [{} if trainable is None else {"trainable": each} for each in trainable or (True, True)]
+    views = (
+        View(made, inputs, earlier, _named(state), "fc", "", settings)
+        for made, settings in zip((reference, candidate), free, strict=True)
+    )
+    return Site(Origin("backward of fc", OriginKind.BACKWARD, "fc", slot), *views)
+
+
+def loss(
+    reference: Numbers, candidate: Numbers, *, scores: Numbers, labels: npt.NDArray[np.int64]
+) -> Site:
+    """A loss: its value, then its gradient at the scores, flattened."""
+    inputs = (
+        Source("out.logits", "", "out.logits", "", scores),
+        Source("labels", "", "labels", "", labels),
+    )
+    views = (View(made, inputs, inputs, {}, "", "") for made in (reference, candidate))
+    return Site(Origin("loss loss", OriginKind.LOSS, "loss"), *views)
 
 
 def pair(

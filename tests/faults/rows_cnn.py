@@ -63,7 +63,7 @@ FORWARD: tuple[Row, ...] = (
     ),
     _forward(
         "no_last_relu",
-        "function-place",
+        "activation-function function-place",
         _SUM,
         "https://docs.pytorch.org/vision/main/models/resnet.html",
     ),
@@ -129,7 +129,7 @@ BACKWARD: tuple[Row, ...] = (
     ),
     _backward(
         "bn_momentum",
-        "",
+        "batch-norm-statistics",
         f"={_NORM}.running_mean ={_NORM}.running_var",
         _GIT + "huggingface/transformers/pull/19454",
         overrides=("mode=train",),

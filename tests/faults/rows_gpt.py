@@ -164,7 +164,9 @@ BACKWARD: tuple[Row, ...] = (
         _GIT + "ooples/AiDotNet.Tensors/pull/643",
     ),
     _loss("unshifted", "loss-shift", _GIT + "huggingface/transformers/issues/35066"),
-    _loss("ignored_counted", "loss-ignored", _GIT + "PaddlePaddle/Paddle/issues/48663"),
+    _loss(
+        "ignored_counted", "loss-reduction loss-ignored", _GIT + "PaddlePaddle/Paddle/issues/48663"
+    ),
     _loss("mean_of_means", "loss-reduction", _GIT + "huggingface/transformers/pull/37830"),
 )
 _RMS = "https://pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html"

@@ -33,11 +33,16 @@ FORWARD: tuple[Row, ...] = (
     ),
     _forward(
         "state_not_passed",
-        "term-missing term-scaled",
+        "pooled-places term-missing",
         ">gru",
         _GIT + "onnx/onnx-tensorflow/issues/409",
     ),
-    _forward("forward_state_only", "term-missing", ">gru", _GIT + "OpenNMT/OpenNMT-py/issues/61"),
+    _forward(
+        "forward_state_only",
+        "pooled-places term-missing",
+        ">gru",
+        _GIT + "OpenNMT/OpenNMT-py/issues/61",
+    ),
     _forward("reset_before_matmul", "gru-variant", "gru", _GIT + "tracel-ai/burn/pull/2704"),
     _forward("update_inverted", "gru-variant", "gru", _GIT + "pytorch/pytorch/issues/8153"),
     _forward(
@@ -54,7 +59,10 @@ FORWARD: tuple[Row, ...] = (
         _GIT + "keitakurita/practical-torchtext/issues/5",
     ),
     _forward(
-        "features_swapped", "axis-permuted", ">fc1", _GIT + "yunjey/pytorch-tutorial/pull/174"
+        "features_swapped",
+        "pooled-places axis-permuted",
+        ">fc1",
+        _GIT + "yunjey/pytorch-tutorial/pull/174",
     ),
     _forward("first_bias_zero", "bias-missing", "fc1", _GIT + "vec2text/vec2text/pull/94"),
 )

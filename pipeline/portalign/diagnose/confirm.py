@@ -45,12 +45,15 @@ class Proposal:
             is right only if this is what it made.
         repaired: the same with the causes changed to what the reference does, and nothing else.
         cost: how far-fetched it is; of the confirmed proposals the cheapest is taken.
+        is_computed: the repair was computed; otherwise it could only be copied from the reference,
+            because nothing is left of what is missing, and the finding is a hint.
     """
 
     causes: tuple[Cause, ...]
     modelled: Numbers
     repaired: Numbers
     cost: float = 1.0
+    is_computed: bool = True
 
 
 @final

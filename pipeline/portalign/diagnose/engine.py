@@ -108,7 +108,8 @@ class Doctor:
 
     def _asked(self, site: Site) -> Iterator[tuple[str, Callable[[Site], Iterable[Proposal]]]]:
         for family in sorted(all_families(), key=lambda family: not family.is_rare):
-            yield family.name, partial(self._of_family, family=family)
+            if site.origin.kind in family.kinds:
+                yield family.name, partial(self._of_family, family=family)
         for rule in other_rules():
             if site.origin.kind in rule.kinds:
                 yield rule.name, rule.propose
@@ -135,18 +136,23 @@ def _finding(site: Site, cause: Cause, whole: Proposal, proof: Proof) -> Finding
     both = f", together with the {'other cause' if others == 1 else 'other causes'} here," * bool(
         others
     )
+    evidence = (
+        f"changed to the reference's{both} the relative difference there falls from "
+        f"{proof.before:.1e} to {proof.after:.1e}"
+    )
+    if not whole.is_computed:
+        evidence = "all of it is zero on one side and not on the other; no repair can be computed"
     return Finding(
         cause.rule,
         cause.kind,
         (site.origin.label,),
         cause.claim,
-        f"changed to the reference's{both} the relative difference there falls from "
-        f"{proof.before:.1e} to {proof.after:.1e}",
+        evidence,
         cause.remedy,
         dict(cause.fitted),
         proof.before,
-        proof.after,
-        is_confirmed=True,
+        proof.after if whole.is_computed else math.nan,
+        is_confirmed=whole.is_computed,
     )
 
 

@@ -32,6 +32,7 @@ class Evidence:
     Attributes:
         reference, candidate: the traces, each side's initial state first.
         graft: folder of the grafted pass; there need not be one.
+        inputs: folder of the batches that both sides were fed; None where it isn't known.
         settings: the port, as `Port.as_dict` has it.
     """
 
@@ -42,6 +43,7 @@ class Evidence:
     comparisons: tuple[Comparison, ...]
     divergence: Divergence
     settings: Mapping[str, Json] = field(default_factory=dict)
+    inputs: Path | None = None
 
 
 @final

@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from portalign.diagnose.evidence import Numbers, Site, View
+from portalign.findings import OriginKind
 from portalign.records import Array
 
 Value = Any  # what a knob stands at: a number, a word, True, a tuple; None mostly is its neutral
@@ -115,12 +116,14 @@ class Family:
         readings: ways to read a site as this computation, for both sides; none where it can't be.
         compute: the output, given what runs at each stage.
         is_rare: few places can be read as it, so it is asked first and searched deeper.
+        kinds: of the origins that can be read as it.
     """
 
     name: str
     readings: Callable[[Site], Iterator[tuple[Reading, Reading]]]
     compute: Callable[[Reading, Run], Numbers]
     is_rare: bool = False
+    kinds: frozenset[OriginKind] = frozenset({OriginKind.MODULE, OriginKind.GLUE})
 
 
 def computed(family: Family, knobs: Sequence[Knob], reading: Reading, chosen: Chosen) -> Numbers:

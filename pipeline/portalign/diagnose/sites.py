@@ -12,7 +12,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import final
 
+from portalign.diagnose.backwards import Gradients, backward_site
 from portalign.diagnose.evidence import Evidence, Site, Source, View
+from portalign.diagnose.scored import loss_site
 from portalign.findings import Origin, OriginKind
 from portalign.mapping.pair import Pair
 from portalign.records import Array, Kind, Precision, TensorKey, TensorRecord, Trace
@@ -35,6 +37,10 @@ class Sites:
 
     def of(self, origin: Origin) -> Site | None:
         """The site of an origin; None where nothing captured shows it from both sides."""
+        if origin.kind is OriginKind.BACKWARD and self._graft:
+            return backward_site(self._gradients(self._graft), origin)
+        if origin.kind is OriginKind.LOSS and self._graft:
+            return loss_site(self._gradients(self._graft), self._evidence.inputs, origin)
         if origin.kind not in _FORWARD:
             return None
         key = TensorKey(Kind.ACTIVATION, origin.path, origin.slot, origin.call)
@@ -50,6 +56,17 @@ class Sites:
             self._view(origin, made, self._theirs, self._candidate_state),
         )
         return Site(origin, *views)
+
+    def _gradients(self, graft: Trace) -> Gradients:
+        one = self._evidence
+        return Gradients(
+            one.pairing,
+            one.reference,
+            one.candidate,
+            graft,
+            self._precision,
+            self._reference_state,
+        )
 
     def _view(
         self,

@@ -1,0 +1,38 @@
+"""No gradient comes back at all: detached, computed without gradients, or rounded away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from portalign.diagnose.confirm import Cause, Proposal
+from portalign.diagnose.evidence import Site
+from portalign.diagnose.rule import Rule
+from portalign.findings import OriginKind
+
+
+def _propose(site: Site) -> Iterator[Proposal]:
+    if not site.origin.slot.startswith("out."):
+        return
+    sides = [bool(view.target.any()) for view in (site.reference, site.candidate)]
+    if sides[0] == sides[1]:
+        return
+    side, remedy = (
+        ("reference", "cut it there too: detach() (paddle: stop_gradient = True)")
+        if sides[1]
+        else ("candidate", "look for detach(), no_grad(), stop_gradient and casts to integers")
+    )
+    cause = Cause("gradient-cut", f"no gradient comes back through here in the {side}", remedy)
+    yield Proposal(
+        (cause,),
+        modelled=site.candidate.target,
+        repaired=site.reference.target,
+        is_computed=False,
+    )
+
+
+RULE = Rule(
+    name="gradient-cut",
+    line="no gradient comes back through a place: it is detached or computed without gradients",
+    kinds=frozenset({OriginKind.BACKWARD}),
+    propose=_propose,
+)

@@ -1,0 +1,43 @@
+"""A parameter that gets no gradient although what it is used in does: frozen on one side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from portalign.diagnose.confirm import Cause, Proposal
+from portalign.diagnose.evidence import Site
+from portalign.diagnose.rule import Rule
+from portalign.findings import OriginKind
+
+
+def _propose(site: Site) -> Iterator[Proposal]:
+    if site.origin.slot.startswith("out."):
+        return
+    lives = [bool(view.target.any()) for view in (site.reference, site.candidate)]
+    free = [view.settings.get("trainable") for view in (site.reference, site.candidate)]
+    if lives[0] == lives[1]:
+        return
+    side = "reference" if lives[1] else "candidate"
+    is_told = free[not lives[1]] is False
+    cause = Cause(
+        "parameter-frozen",
+        f"{site.origin.slot} gets no gradient in the {side}"
+        + (": it is frozen there (requires_grad=False, paddle: stop_gradient=True)" * is_told),
+        "don't freeze it, nor detach it where it is used"
+        if side == "candidate"
+        else "freeze it as the reference does",
+    )
+    yield Proposal(
+        (cause,),
+        modelled=site.candidate.target,
+        repaired=site.reference.target,
+        is_computed=False,
+    )
+
+
+RULE = Rule(
+    name="parameter-frozen",
+    line="a parameter is frozen on one side: it gets no gradient where it is used",
+    kinds=frozenset({OriginKind.BACKWARD}),
+    propose=_propose,
+)
