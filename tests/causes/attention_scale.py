@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from causes.places import Numbers, Seeded, glue, random
+from portalign.diagnose.low import through
 
 BATCH, TIME, HEADS, KV_HEADS, WIDTH = 2, 7, 4, 2, 6
 KEEP = (np.arange(TIME) < np.array([[5], [7]])).astype(np.int64)
@@ -36,6 +37,8 @@ class Core:
     share: float = 1.0
     sign: float = 1.0
     late: int = 0
+    low: str = ""  # dtype that the scores go through
+    low_angles: str = ""  # dtype in which rotary rates and angles are computed
 
     def made(self) -> Numbers:
         names = list(EARLIER)
@@ -44,6 +47,7 @@ class Core:
         q, k = self.rotated(q, 0), self.rotated(k, self.late)
         groups = list(self.groups)
         scores = np.einsum("bhqd,bhkd->bhqk", q, k[:, groups]) * self.scale
+        scores = through(scores, self.low) if self.low else scores
         if self.cap is not None:
             scores = self.cap * np.tanh(scores / self.cap)
         mask = CAUSAL if self.mask is None else self.mask
@@ -65,7 +69,11 @@ class Core:
             return x
         width = x.shape[-1]
         n = round(width * self.share)
-        angles = np.outer(np.arange(TIME) + late, self.base ** (-np.arange(0, n, 2) / n))
+        rates = self.base ** (-np.arange(0, n, 2) / n)
+        if self.low_angles:
+            rates = through(rates, self.low_angles)
+        angles = np.outer(np.arange(TIME) + late, rates)
+        angles = through(angles, self.low_angles) if self.low_angles else angles
         turned = self.sign * angles
         pairs = x[..., :n]
         a, b = (
@@ -90,6 +98,15 @@ def fault(rule: str, wrong: Core, right: Core = RIGHT, **given: object) -> Seede
     earlier = given.pop("earlier", EARLIER)
     site = glue(right.made(), wrong.made(), earlier=earlier)  # type: ignore[arg-type]
     return Seeded(rule, site, CLEAN, **given)  # type: ignore[arg-type]
+
+
+def low(rule: str, wrong: Core, right: Core = RIGHT, says: str = "") -> Seeded:
+    """A fault of precision: made in float32 on both sides, and alike in float64."""
+    sides = (np.asarray(each.made(), np.float32) for each in (right, wrong))
+    site = glue(*(np.asarray(each, np.float64) for each in sides), earlier=EARLIER)
+    exact = replace(right, low="", low_angles="").made()
+    twin = glue(exact, exact, earlier=EARLIER)
+    return Seeded(rule, site, CLEAN, says=says, twin=twin)
 
 
 FAULTS = (

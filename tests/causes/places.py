@@ -25,6 +25,7 @@ class Seeded:
         fitted: values that must be found, to five digits.
         says: words that the claim must hold.
         is_hint: no repair can be computed.
+        twin: of a fault of precision: the place in float64, where both sides agree.
     """
 
     rule: str
@@ -33,6 +34,7 @@ class Seeded:
     fitted: Mapping[str, float] = field(default_factory=dict)
     says: str = ""
     is_hint: bool = False
+    twin: Site | None = None
 
 
 def random(*shape: int, seed: int = 0) -> Numbers:

@@ -13,12 +13,13 @@ from typing import final
 
 import numpy as np
 
-from portalign.diagnose.evidence import Site, Source, View
+from portalign.diagnose.evidence import Numbers, Site, Source, View
 from portalign.findings import Origin
 from portalign.mapping.pair import Pair, Pairing
 from portalign.records import Array, Kind, Precision, TensorKey, TensorRecord, Trace
 from portalign.request import Json
 
+_FEW = 64
 GRADIENT = "grad "  # begins the name of a source that is a gradient
 
 
@@ -67,6 +68,13 @@ def backward_site(given: Gradients, origin: Origin) -> Site | None:
         for made, settings in zip((ours.array, theirs), _trainable(given, origin), strict=True)
     )
     return Site(origin, *views)
+
+
+def few_rows(values: Numbers) -> Numbers:
+    """Evenly spaced rows of an array [..., width], to try on what is proved on all of it."""
+    rows = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+    chosen = np.linspace(0, max(len(rows) - 1, 0), min(len(rows), _FEW)).astype(int)
+    return np.asarray(rows[chosen])
 
 
 def is_gradient(source: Source) -> bool:

@@ -18,6 +18,7 @@ from portalign.diagnose.evidence import Evidence, Site
 from portalign.diagnose.explain import SPENT, Seen, explanations, proposal
 from portalign.diagnose.family import Family
 from portalign.diagnose.merge import merged
+from portalign.diagnose.precision import imprecise_places, lost_precision
 from portalign.diagnose.registry import all_families, knobs_of, other_rules
 from portalign.diagnose.scores import explain_scores
 from portalign.diagnose.sites import Sites
@@ -40,9 +41,13 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     sites = Sites(evidence)
     numbers = doctor.numbers(evidence)
     found: list[Finding] = []
-    for origin in evidence.divergence.places:
+    imprecise = imprecise_places(evidence)
+    for origin in evidence.divergence.places or tuple(imprecise.values())[:1]:
         if origin.label in numbers:
             found.append(numbers[origin.label])
+            continue
+        if origin.label in imprecise and (lost := doctor.lost(sites, origin)):
+            found.append(lost)
             continue
         site = doctor.seen(sites, origin)
         shaping = next((at for at, one in enumerate(found) if one.before == math.inf), None)
@@ -84,6 +89,15 @@ class Doctor:
             self.notes.append(f"the diagnosis can't read {origin.label}: {_said(err)}")
             return None
 
+    def lost(self, sites: Sites, origin: Origin) -> Finding | None:
+        """What is rounded at an origin on one side only, where the float64 twins agree."""
+        try:
+            twin, native = sites.of(origin), sites.native(origin)
+            return lost_precision(twin, native, Seen()) if twin and native else None
+        except Exception as err:  # a rule must never break a verdict
+            self.notes.append(f"the precision of {origin.label} can't be explained: {_said(err)}")
+            return None
+
     def causes(self, site: Site) -> list[Finding]:
         """The cheapest proposal that its repair confirms, or that nothing explains the place."""
         self._seen.budget.begin()
@@ -115,7 +129,7 @@ class Doctor:
                 yield rule.name, rule.propose
 
     def _of_family(self, site: Site, *, family: Family) -> Iterator[Proposal]:
-        knobs = knobs_of(family.name)
+        knobs = tuple(knob for knob in knobs_of(family.name) if not knob.is_precision)
         for found in explanations(site, family, knobs, self._seen):
             if each := proposal(site, found, knobs):
                 yield each

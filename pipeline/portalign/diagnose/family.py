@@ -87,6 +87,8 @@ class Knob:
         guesses: numbers from which to fit the value, where no value of `values` explains; a knob
             with guesses is turned last, for a fit rests on all others.
         is_log: fit its logarithm.
+        is_precision: it rounds what is computed, which float64 twins don't: it is turned only where
+            they agree and the sides still differ.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Knob:
     is_odd: bool = False
     guesses: tuple[float, ...] = ()
     is_log: bool = False
+    is_precision: bool = False
 
 
 Run = Callable[[str, Numbers], Numbers]

@@ -30,10 +30,12 @@ class Sites:
 
     Args:
         evidence: the concluded step.
+        is_native: as both sides ran by themselves, each on its own tensors.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, *, is_native: bool = False) -> None:
         self._evidence = evidence
+        self._is_native = is_native
 
     def of(self, origin: Origin) -> Site | None:
         """The site of an origin; None where nothing captured shows it from both sides."""
@@ -56,6 +58,14 @@ class Sites:
             self._view(origin, made, self._theirs, self._candidate_state),
         )
         return Site(origin, *views)
+
+    def native(self, origin: Origin) -> Site | None:
+        """The same as both sides ran by themselves, in their own precision."""
+        return self._ran.of(origin)
+
+    @cached_property
+    def _ran(self) -> Sites:
+        return Sites(self._evidence, is_native=True)
 
     def _gradients(self, graft: Trace) -> Gradients:
         one = self._evidence
@@ -96,6 +106,8 @@ class Sites:
 
     @cached_property
     def _graft(self) -> Trace | None:
+        if self._is_native:
+            return self._evidence.candidate
         folder = self._evidence.graft
         if not (folder / MANIFEST).is_file():  # there was no pass, or it broke: begins tells
             return None
@@ -103,6 +115,8 @@ class Sites:
 
     @cached_property
     def _precision(self) -> Precision:
+        if self._is_native:
+            return Precision.NATIVE
         records = self._graft.records if self._graft else ()
         is_lifted = any(r.key.precision is Precision.FLOAT64 for r in records)
         return Precision.FLOAT64 if is_lifted else Precision.NATIVE
@@ -160,6 +174,8 @@ class Sites:
             return None
         ours, theirs = here.reference, here.candidate_values()
         name = self._names[_root(ours)]
+        if self._is_native:
+            return _source(ours.key, name, here.candidate, theirs)
         if ours.array.shape == theirs.shape:  # put in
             return _source(ours.key, name, here.candidate, ours.array)
         return _source(ours.key, f"the candidate's {name}", here.candidate, theirs)

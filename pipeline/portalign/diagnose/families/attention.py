@@ -102,6 +102,7 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     group = run("groups", np.arange(n_heads) // (n_heads // key.shape[1])).astype(int)
     key, value = key[:, group], value[:, group]
     scores = run("scale", query @ key.swapaxes(-1, -2))  # [batch, heads, queries, keys]
+    scores = run("scores", scores)
     scores = run("mask", run("bias", run("cap", scores)))
     weights = run("softmax", scores)
     if weights is scores:
@@ -135,7 +136,8 @@ def _rotated(x: Numbers, which: str, run: Run) -> Numbers:
     turned = int(round(width * float(run("rotary fraction", np.asarray(1.0)))) // 2 * 2)
     powers = run("rotary powers", np.arange(0, turned, 2) / max(turned, 1))
     places = run(f"rotary {which} places", np.arange(float(n_places)))
-    angles = run("rotary angles", places[:, None] * base**-powers)  # [time, turned / 2]
+    rates = run("rotary rates", base**-powers)
+    angles = run("rotary angles", places[:, None] * rates)  # [time, turned / 2]
     cos, sin = np.cos(angles), run("rotary sine", np.sin(angles))
     part, rest = x[..., :turned], x[..., turned:]
     if style == 1:

@@ -43,7 +43,8 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     shares = np.exp(shown - shown.max(-1, keepdims=True))
     shares = shares / shares.sum(-1, keepdims=True)
     is_class = (named >= 0) & (named < n_classes)
-    hot = np.eye(n_classes)[np.where(is_class, named, 0)]
+    hot = np.zeros((*named.shape, n_classes))
+    np.put_along_axis(hot, np.where(is_class, named, 0)[..., None], 1.0, axis=-1)
     soft = _smoothed(hot, float(run("smoothing", np.asarray(0.0))))
     kept = run("kept", is_class.astype(np.float64))  # [...], 1 where a label counts
     weights = run("reduction", kept)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from portalign.diagnose.backwards import is_gradient
+from portalign.diagnose.backwards import few_rows, is_gradient
 from portalign.diagnose.confirm import Cause, Proposal, needed, relative
 from portalign.diagnose.evidence import Numbers, Site
 from portalign.diagnose.functions import FUNCTIONS
@@ -39,6 +39,7 @@ def _propose(site: Site) -> Iterator[Proposal]:
 
 
 def _function(x: Numbers, gradient: Numbers, target: Numbers, good: float) -> str | None:
+    x, gradient, target = map(few_rows, (x, gradient, target))
     names = (n for n in _ELEMENTWISE if relative(_slope(n, x) * gradient, target) <= good)
     return next(names, None)
 
