@@ -17,6 +17,7 @@ from portalign.diagnose.curves import explain_rates
 from portalign.diagnose.evidence import Evidence, Site
 from portalign.diagnose.explain import SPENT, Seen, explanations, proposal
 from portalign.diagnose.family import Family
+from portalign.diagnose.layer_order import ordered
 from portalign.diagnose.merge import merged
 from portalign.diagnose.precision import imprecise_places, lost_precision
 from portalign.diagnose.registry import all_families, knobs_of, other_rules
@@ -56,7 +57,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
             found[shaping] = replace(found[shaping], where=where)
             continue
         found += doctor.causes(site) if site else [_unexplained(origin, ())]
-    return Diagnosis(merged(found), tuple(dict.fromkeys(doctor.notes)))
+    return Diagnosis(ordered(merged(found)), tuple(dict.fromkeys(doctor.notes)))
 
 
 @final

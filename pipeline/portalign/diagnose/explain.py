@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -122,16 +122,23 @@ def proposal(site: Site, found: Explained, knobs: Sequence[Knob]) -> Proposal | 
 def _nearest(space: Space, start: Chosen) -> Chosen | None:
     """The member that makes the target and turns at most two knobs from a start.
 
-    Every knob is turned alone; a second one only beside those that came nearest alone.
+    Every knob is turned alone; a second one only beside those that came nearest alone, and after
+    what can be read off the target.
     """
     if space.off(start) <= space.good:
         return start
     near = [start]
-    for _ in range(DEPTH):
+    for depth in range(DEPTH):
         found, near = _closer(space, near, space.knobs)
+        if found is None and not depth:
+            found = _fitting(space, space.read_off())
         if found is not None:
             return found
     return None
+
+
+def _fitting(space: Space, members: Iterable[Chosen]) -> Chosen | None:
+    return next((each for each in members if space.off(each) <= space.good), None)
 
 
 def _closer(
@@ -152,12 +159,15 @@ def _closer(
 
 
 def _from_nothing(space: Space, starts: Sequence[Chosen]) -> Chosen | None:
-    """A side's member: one that was found before or near it, else among all usual values of the
-    wide knobs together, with up to two more turned beside those that come nearest.
+    """A side's member: one that was found before, or can be read off the target up to one knob.
+
+    Else among all usual values of the wide knobs together, with up to two more turned beside those
+    that come nearest.
     """
-    for start in starts:
-        if space.off(start) <= space.good:
-            return start
+    read = list(space.read_off())
+    found = _fitting(space, (*starts, *read)) or _closer(space, read[:BEAM], space.knobs)[0]
+    if found is not None:
+        return found
     ranked: list[tuple[float, int, Chosen]] = []
     wide = [knob for knob in space.knobs if knob.is_wide]
     for chosen in space.settings(wide, {}):

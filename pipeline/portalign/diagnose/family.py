@@ -120,6 +120,8 @@ class Family:
         compute: the output, given what runs at each stage.
         is_rare: few places can be read as it, so it is asked first and searched deeper.
         kinds: of the origins that can be read as it.
+        members: members whose knobs can be read off what was made, the likeliest first; it knows
+            knobs by their names.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Family:
     compute: Callable[[Reading, Run], Numbers]
     is_rare: bool = False
     kinds: frozenset[OriginKind] = frozenset({OriginKind.MODULE, OriginKind.GLUE})
+    members: Callable[[Reading, Sequence[Knob]], Iterator[Chosen]] | None = None
 
 
 def computed(family: Family, knobs: Sequence[Knob], reading: Reading, chosen: Chosen) -> Numbers:
@@ -139,6 +142,12 @@ def computed(family: Family, knobs: Sequence[Knob], reading: Reading, chosen: Ch
         ValueError, IndexError: the member doesn't fit the shapes.
     """
 
+    with np.errstate(all="ignore"):
+        return family.compute(reading, running(knobs, reading, chosen))
+
+
+def running(knobs: Sequence[Knob], reading: Reading, chosen: Chosen) -> Run:
+    """What runs at each stage of a member."""
     turned = [
         (knob.acts, chosen[knob.name])
         for knob in knobs
@@ -151,5 +160,4 @@ def computed(family: Family, knobs: Sequence[Knob], reading: Reading, chosen: Ch
                 values = acts[stage](values, value, reading)
         return values
 
-    with np.errstate(all="ignore"):
-        return family.compute(reading, run)
+    return run

@@ -22,6 +22,7 @@ from portalign.diagnose.words import nice
 _OVERHEAD = 25_000
 STEP_BUDGET = 2_000_000_000  # 20 s of one core
 ORIGIN_BUDGET = 500_000_000  # 5 s
+_READ = 40  # reading a core off its output costs as much as so many computations of one (measured)
 
 
 @final
@@ -83,6 +84,12 @@ class Space:
         except (ValueError, IndexError):  # shapes that this member can't have
             return math.inf
         return relative(made, self._reading.view.target)
+
+    def read_off(self) -> Iterator[Chosen]:
+        """Members that can be read off the target itself."""
+        if self._family.members is not None and not self.budget.is_spent:
+            self.budget.spend(self._n_elements * _READ)
+            yield from self._family.members(self._reading, self.knobs)
 
     def settings(self, knobs: Sequence[Knob], start: Chosen) -> Iterator[Chosen]:
         """Every way to set all of the knobs, to their usual values and without fits."""

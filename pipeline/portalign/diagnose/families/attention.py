@@ -1,7 +1,7 @@
 """The attention core: from the projections of query, key and value to the output projection.
 
-Heads, scale, mask, rotary positions and all the rest are knobs; without one it is one head without
-a scale, a mask or positions.
+What may be query, key and value, the masks and the rotary tables is found here; the arithmetic is
+in `attention_core`, and what can be read off what was made in `read_off`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,15 @@ from itertools import pairwise
 
 import numpy as np
 
+from portalign.diagnose.attention_core import compute
 from portalign.diagnose.evidence import Numbers, Site, Source, View
-from portalign.diagnose.family import Family, Reading, Run
+from portalign.diagnose.family import Family, Reading
+from portalign.diagnose.read_off import members
 from portalign.findings import OriginKind
+from portalign.records import Array
 
+# cos^2 + sin^2 of tables rounded through bfloat16, whose eps is 2^-8, is off by at most twice that
+_UNIT = 2.0**-7
 _NEAR = 5  # tensors of the width of a projection that may be query, key or value
 
 
@@ -75,7 +80,7 @@ def _is_mask(source: Source, site: Site) -> bool:
 
 
 def _reading(
-    view: View, operands: tuple[Source, Source, Source], masks: dict[str, np.ndarray]
+    view: View, operands: tuple[Source, Source, Source], masks: dict[str, Array]
 ) -> Reading:
     names = ("query", "key", "value")
     tensors = {
@@ -88,65 +93,37 @@ def _reading(
             added = np.where(array == 0, -np.inf, 0.0)[:, None, None] if is_kept else array
         tensors[f"mask {name}"] = np.asarray(added, np.float64)
     told = {name: source.name for name, source in zip(names, operands, strict=True)}
-    return Reading(view, tensors, told)
+    return Reading(view, tensors | _tables(view), told)
 
 
-def _compute(reading: Reading, run: Run) -> Numbers:
-    order = run("operands", np.arange(3.0)).astype(int)
-    packed = [reading.tensors[name] for name in ("query", "key", "value")]
-    query, key, value = (packed[i] for i in order)  # [batch, time, width]
-    n_heads = int(run("heads", np.asarray(1.0)))
-    width = query.shape[-1] // n_heads
-    query, key, value = (_heads(each, width) for each in (query, key, value))
-    query, key = _rotated(query, "query", run), _rotated(key, "key", run)
-    group = run("groups", np.arange(n_heads) // (n_heads // key.shape[1])).astype(int)
-    key, value = key[:, group], value[:, group]
-    scores = run("scale", query @ key.swapaxes(-1, -2))  # [batch, heads, queries, keys]
-    scores = run("scores", scores)
-    scores = run("mask", run("bias", run("cap", scores)))
-    weights = run("softmax", scores)
-    if weights is scores:
-        weights = softmax(scores, -1)
-    context = run("context", run("weights", weights) @ value)  # [batch, heads, time, width]
-    merged = run("merge", context)
-    if merged is context:
-        merged = context.swapaxes(1, 2)
-    return merged.reshape(reading.view.target.shape)
+def _tables(view: View) -> dict[str, Numbers]:
+    """Rotary cosines and sines that a module made, [batch or 1, 1, time, pairs]; {} if none did."""
+    made = {source.name: source for source in view.earlier}
+    for name, first in made.items():
+        second = made.get(f"{name.removesuffix('out.0')}out.1")
+        if name.endswith(" out.0") and second is not None:
+            cos, sin = (_table(each.array, view.target.shape) for each in (first, second))
+            if cos is None or sin is None or cos.shape != sin.shape:
+                continue
+            if np.abs(cos * cos + sin * sin - 1.0).max(initial=0.0) <= _UNIT:
+                return {"cos": cos, "sin": sin}
+    return {}
 
 
-def softmax(scores: Numbers, axis: int) -> Numbers:
-    """Softmax over an axis; a row of nothing but -inf gives NaN."""
-    powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
-    shares: Numbers = powers / powers.sum(axis=axis, keepdims=True)
-    return shares
+def _table(array: Array, shape: tuple[int, ...]) -> Numbers | None:
+    """One number per place and pair, whether each pair stands in it once or twice."""
+    if array.dtype.kind in "iub" or array.ndim not in (2, 3) or array.shape[-2] != shape[1]:
+        return None
+    table = np.asarray(array, np.float64).reshape(-1, 1, *array.shape[-2:])
+    if len(table) not in (1, shape[0]) or np.abs(table).max(initial=0.0) > 1.0 + _UNIT:
+        return None
+    width = table.shape[-1]
+    if width % 2 == 0:
+        if np.array_equal(table[..., : width // 2], table[..., width // 2 :]):
+            return table[..., : width // 2]
+        if np.array_equal(table[..., 0::2], table[..., 1::2]):
+            return table[..., 0::2]
+    return table
 
 
-def _heads(x: Numbers, width: int) -> Numbers:
-    split = x.reshape(*x.shape[:2], -1, width)  # ValueError where the width doesn't fit
-    return split.swapaxes(1, 2)
-
-
-def _rotated(x: Numbers, which: str, run: Run) -> Numbers:
-    """Rotary positions, as the knobs have them: 0 no rotation, 1 halves, 2 neighbours."""
-    style = int(run("rotary style", np.asarray(0.0)))
-    if not style:
-        return x
-    width, n_places = x.shape[-1], x.shape[-2]
-    base = float(run("rotary base", np.asarray(10000.0)))
-    turned = int(round(width * float(run("rotary fraction", np.asarray(1.0)))) // 2 * 2)
-    powers = run("rotary powers", np.arange(0, turned, 2) / max(turned, 1))
-    places = run(f"rotary {which} places", np.arange(float(n_places)))
-    rates = run("rotary rates", base**-powers)
-    angles = run("rotary angles", places[:, None] * rates)  # [time, turned / 2]
-    cos, sin = np.cos(angles), run("rotary sine", np.sin(angles))
-    part, rest = x[..., :turned], x[..., turned:]
-    if style == 1:
-        a, b = part[..., : turned // 2], part[..., turned // 2 :]
-        done = np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-    else:
-        a, b = part[..., 0::2], part[..., 1::2]
-        done = np.stack([a * cos - b * sin, b * cos + a * sin], axis=-1).reshape(part.shape)
-    return np.concatenate([done, rest], axis=-1)
-
-
-FAMILY = Family("attention", _readings, _compute, is_rare=True)
+FAMILY = Family("attention", _readings, compute, is_rare=True, members=members)

@@ -23,10 +23,17 @@ def _values(reading: Reading, chosen: Chosen) -> Iterable[Value]:
 def _tell(turned: Turned) -> Words:
     ours, theirs = turned.reference, turned.candidate
     return Words(
-        f"the attention scale is {number(theirs)}, in the reference {number(ours)}",
+        f"the attention scale is {_said(theirs)}, in the reference {_said(ours)}",
         f"multiply the scores by {ours:.9g}, once",
         {"reference scale": ours, "candidate scale": theirs},
     )
+
+
+def _said(scale: float) -> str:
+    """With the divisor, which is what configurations hold, unless it is seen already."""
+    text, divisor = number(scale), f"{1 / scale:.6g}"
+    is_seen = scale >= 1 or f"1/{divisor}" in text
+    return text if is_seen else f"{text} (division by {divisor})"
 
 
 RULE = Knob(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from portalign.diagnose.attention_core import softmax
 from portalign.diagnose.evidence import Numbers
-from portalign.diagnose.families.attention import softmax
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
 
 _AXES = {"the queries": -2, "the heads": 1, "the batch": 0}

@@ -26,11 +26,13 @@ def _values(reading: Reading, _chosen: Chosen) -> Iterable[Value]:
     return sorted({*near, 16, 32, 64, 128} - {n for n in near if n < 2}, reverse=True)
 
 
+def seen(window: Value) -> str:
+    """What a query sees, in words."""
+    return "all places" if window is None else f"a window of {window} places"
+
+
 def _tell(turned: Turned) -> Words:
-    ours, theirs = (
-        "all places" if window is None else f"a window of {window} places"
-        for window in (turned.reference, turned.candidate)
-    )
+    ours, theirs = seen(turned.reference), seen(turned.candidate)
     return Words(
         f"the attention sees {theirs}, in the reference {ours}",
         f"let a query see {ours}",

@@ -70,7 +70,7 @@ class RMSNorm(nn.Layer):
 
 
 class Rotary(nn.Layer):
-    """Cosines and sines of every position, [time, head width], each half the same."""
+    """Cosines and sines of every position, [1, time, head width], each half the same."""
 
     def __init__(self, shape: Shape, claims: frozenset[str]) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Rotary(nn.Layer):
         """Tables of the first `n_positions`."""
         positions = paddle.arange(n_positions).astype("float32").unsqueeze(1)
         angles = positions * self.inv_freq.unsqueeze(0)
-        angles = paddle.concat([angles, angles], -1)
+        angles = paddle.concat([angles, angles], -1).unsqueeze(0)
         tables = paddle.cos(angles), paddle.sin(angles)
         if self.is_rounded:
             tables = tuple(table.astype("bfloat16").astype("float32") for table in tables)
@@ -95,7 +95,7 @@ def rotate(x: Tensor, tables: tuple[Tensor, Tensor], *, is_interleaved: bool) ->
     cos, sin = tables
     if is_interleaved:
         half = x.shape[-1] // 2
-        cos, sin = (table[:, :half].repeat_interleave(2, -1) for table in tables)
+        cos, sin = (table[..., :half].repeat_interleave(2, -1) for table in tables)
         pairs = paddle.stack([-x[..., 1::2], x[..., 0::2]], -1)
         return x * cos + pairs.flatten(-2) * sin
     left, right = paddle.chunk(x, 2, -1)
