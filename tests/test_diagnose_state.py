@@ -36,6 +36,17 @@ def test_a_relation_is_named(candidate: np.ndarray, rule: str, said: str) -> Non
     assert said in found.text
 
 
+def test_rates_of_another_rotary_base_are_named_with_both_bases() -> None:
+    other = (1.0 / 500000.0 ** (np.arange(0, 16, 2) / 16)).astype(np.float32)
+
+    found = related(RATES, other)
+
+    assert found is not None
+    assert found.rule == "state-base"
+    assert dict(found.fitted) == {"reference base": 10000.0, "candidate base": 500000.0}
+    assert "500000, in the reference 10000" in found.text
+
+
 def test_a_reference_that_is_the_rounded_one_is_told_apart() -> None:
     found = related(rounded(RATES, ml_dtypes.bfloat16), RATES)
 

@@ -8,7 +8,7 @@ import pytest
 from batch import Case, Result, run_all
 from portalign.config import load_port
 from portalign.ports.ctrl import data as ctrl_data
-from portalign.ports.gemma2.shapes import CLAIMS
+from portalign.ports.gemma2.shapes import CLAIMS, SHAPE
 from portalign.records import Step
 from portalign.results import Outcome, Verdict
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.end_to_end
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """Every case, captured once."""
     cases = {f"ctrl {name}": Case(Step.FORWARD, sets, "ctrl") for name, sets in CTRL.items()}
-    for claims in ("none", *CLAIMS):
+    for claims in ("none", *CLAIMS, "attention_scale+no_attention_softcap"):
         sets = (f"settings.claims={claims}",)
         cases[f"gemma2 {claims}"] = Case(Step.FORWARD, sets, "gemma2")
     for repair in REPAIRS:
@@ -76,14 +76,51 @@ def test_gemma2_is_rounding_and_so_is_einsum_for_matmul(
     assert results[f"gemma2 {name}"].report.outcome is Outcome.PASS
 
 
-@pytest.mark.parametrize("claim", [c for c in CLAIMS if c not in ("no_final_softcap", "einsum")])
-def test_a_claim_about_gemma2s_attention_begins_in_the_first_attention_core(
-    results: dict[str, Result], claim: str
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ("attention_scale", ["attention scale is 0.0668153 = 1/sqrt(224) (division by 14.9666)"]),
+        ("no_attention_softcap", ["soft-cap of the attention scores is none, in the reference 50"]),
+        (
+            "attention_scale+no_attention_softcap",
+            ["soft-cap of the attention scores is none", "division by 14.9666"],
+        ),
+        ("rotary_interleaved", ["rotary positions turn neighbours (interleaved)"]),
+        ("layers_swapped", ["local and global layers are in the wrong order"]),
+    ],
+)
+def test_a_claim_about_gemma2s_attention_is_named_in_every_attention_core(
+    results: dict[str, Result], claim: str, said: list[str]
 ) -> None:
-    result = results[f"gemma2 {claim}"]
+    report = results[f"gemma2 {claim}"].report
 
-    assert result.report.outcome is Outcome.FAIL
-    assert any(FIRST_CORE in place or "rotary_emb" in place for place in result.begins_at)
+    assert report.outcome is Outcome.FAIL
+    assert FIRST_CORE in report.divergence.origins[0]
+    assert len(report.findings) == len(said)
+    for finding, words in zip(report.findings, said, strict=True):
+        assert words in finding.claim
+        assert finding.is_confirmed
+        assert len(finding.where) == SHAPE.n_layers
+
+
+@pytest.mark.parametrize(
+    ("claim", "where", "said"),
+    [
+        ("rotary_bfloat16", ("rotary_emb out.0",), "rounds what it makes through bfloat16"),
+        (
+            "rotary_base",
+            ("rotary_emb.inv_freq", "rotary_emb out.0"),
+            "another rotary base: 1000000, in the reference 10000",
+        ),
+    ],
+)
+def test_a_claim_about_gemma2s_rotary_tables_is_one_finding_with_what_comes_of_it(
+    results: dict[str, Result], claim: str, where: tuple[str, ...], said: str
+) -> None:
+    (finding,) = results[f"gemma2 {claim}"].report.findings
+
+    assert finding.where == tuple(f"model.model.{each}" for each in where)
+    assert said in finding.claim
 
 
 def test_gemma2_without_its_last_softcap_begins_after_the_last_norm(
@@ -93,6 +130,8 @@ def test_gemma2_without_its_last_softcap_begins_after_the_last_norm(
 
     assert result.report.outcome is Outcome.FAIL
     assert result.begins_at == ("glue in (root) after model.model.norm",)
+    (finding,) = result.report.findings
+    assert finding.fitted == {"reference cap": SHAPE.final_softcap}
 
 
 def test_a_rotary_buffer_rounded_by_a_cast_is_found_though_all_weights_are_identical(
@@ -105,7 +144,11 @@ def test_a_rotary_buffer_rounded_by_a_cast_is_found_though_all_weights_are_ident
     assert {c.verdict for c in weights} == {Verdict.IDENTICAL}
     assert report.divergence.origins[0] == "model.model.rotary_emb.inv_freq"
     assert "model.model.rotary_emb out.0" in report.divergence.origins
-    assert any("rounded through bfloat16, bit for bit" in f.claim for f in report.findings)
+    (finding,) = report.findings
+    assert "rounded through bfloat16, bit for bit" in finding.claim
+    assert finding.where == tuple(
+        f"model.model.rotary_emb{each}" for each in (".inv_freq", ".original_inv_freq", " out.0")
+    )
 
 
 @pytest.mark.parametrize("repaired", ["candidate", "reference"])

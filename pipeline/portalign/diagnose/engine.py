@@ -21,6 +21,8 @@ from portalign.diagnose.layer_order import ordered
 from portalign.diagnose.merge import merged
 from portalign.diagnose.precision import imprecise_places, lost_precision
 from portalign.diagnose.registry import all_families, knobs_of, other_rules
+from portalign.diagnose.rotary_tables import made_from
+from portalign.diagnose.rounded import explain_rounded
 from portalign.diagnose.scores import explain_scores
 from portalign.diagnose.sites import Sites
 from portalign.diagnose.state import explain_state
@@ -51,13 +53,22 @@ def diagnose(evidence: Evidence) -> Diagnosis:
             found.append(lost)
             continue
         site = doctor.seen(sites, origin)
+        made = next((at for at, one in enumerate(found) if site and _is_of_state(site, one)), None)
+        if made is not None:
+            found[made] = _with_made(found[made], origin)
+            continue
         shaping = next((at for at, one in enumerate(found) if one.before == math.inf), None)
         if site and shaping is not None and _is_shaped_by_inputs(site):
             where = (*found[shaping].where, origin.label)
             found[shaping] = replace(found[shaping], where=where)
             continue
         found += doctor.causes(site) if site else [_unexplained(origin, ())]
-    return Diagnosis(ordered(merged(found)), tuple(dict.fromkeys(doctor.notes)))
+    order = {origin.label: at for at, origin in enumerate(evidence.divergence.places)}
+    findings = tuple(
+        replace(one, where=tuple(sorted(one.where, key=order.__getitem__)))
+        for one in ordered(merged(found))
+    )
+    return Diagnosis(findings, tuple(dict.fromkeys(doctor.notes)))
 
 
 @final
@@ -75,6 +86,7 @@ class Doctor:
             ("learning rates", explain_rates),
             ("metrics", explain_scores),
             ("initial values", explain_state),
+            ("lost precision", explain_rounded),
         ):
             try:
                 found |= look(evidence)
@@ -134,6 +146,16 @@ class Doctor:
         for found in explanations(site, family, knobs, self._seen):
             if each := proposal(site, found, knobs):
                 yield each
+
+
+def _is_of_state(site: Site, finding: Finding) -> bool:
+    """The finding is on state from which the module makes what it returns."""
+    return finding.rule.startswith("state-") and made_from(site) in finding.where
+
+
+def _with_made(finding: Finding, origin: Origin) -> Finding:
+    evidence = f"{finding.evidence}; {origin.label} is made from them on both sides"
+    return replace(finding, where=(*finding.where, origin.label), evidence=evidence)
 
 
 def _is_shaped_by_inputs(site: Site) -> bool:

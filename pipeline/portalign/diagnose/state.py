@@ -8,7 +8,7 @@ it must hold for every element.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ml_dtypes
 import numpy as np
@@ -22,6 +22,8 @@ _LOW = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
 # Of a relation that was computed in float32 on both sides: 6e-8 each. The smallest difference that
 # is a fault of its own, a bfloat16 rounding, leaves 1e-3.
 _EXACT = 1e-6
+_OUTSIDE = "it is in no state dict, so no checkpoint brings it right"
+_FEW = 4  # rates that must be powers of one base; two always are
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ def explain_state(evidence: Evidence) -> dict[str, Finding]:
         and not pair.reference.key.iteration
     }
     others = {label: pair.reference.array for label, pair in pairs.items()}
+    info = evidence.reference.info
+    state = info.structure.state if info and info.structure else ()
+    outside = {each.name for each in state if not each.persistent}
     found = {}
     for origin in evidence.divergence.places:
         pair = pairs.get(origin.label)
@@ -60,7 +65,10 @@ def explain_state(evidence: Evidence) -> dict[str, Finding]:
                 pair.reference.array, pair.candidate_values(), others=_but(others, origin.label)
             )
             if relation is not None:
-                found[origin.label] = _finding(origin, pair, relation)
+                finding = _finding(origin, pair, relation)
+                if pair.reference.key.name in outside:
+                    finding = replace(finding, remedy=f"{finding.remedy}; {_OUTSIDE}")
+                found[origin.label] = finding
     return found
 
 
@@ -96,6 +104,7 @@ def _relations(
         yield Relation("state-initial", f"not there: all {what}", 0.0, "load or compute it")
     if ours.ndim == 2 and ours.shape[0] == ours.shape[1]:
         yield Relation("state-transposed", "transposed", _left(ours.T, theirs), "transpose it")
+    yield from _powers(ours, theirs)
     for name, other in others.items():
         if other.shape == theirs.shape and np.array_equal(other, candidate):
             yield Relation("state-swapped", f"those of {name}", 0.0, f"load it, not {name}")
@@ -106,6 +115,23 @@ def _relations(
     shift = float((theirs - ours).mean())
     text, fitted = f"plus {shift:.6g}", (("shift", shift),)
     yield Relation("state-shifted", text, _left(ours + shift, theirs), "undo it", fitted)
+
+
+def _powers(ours: Numbers, theirs: Numbers) -> Iterator[Relation]:
+    """Rates of rotary positions: powers -2i/d of a base, for i = 0 to d/2."""
+    if ours.ndim != 1 or len(ours) < _FEW or not all((each > 0).all() for each in (ours, theirs)):
+        return
+    powers = -np.arange(len(ours)) / len(ours)
+    bases = [float(each[-1] ** (1 / powers[-1])) for each in (ours, theirs)]
+    if _left(bases[0] ** powers, ours) <= _EXACT:
+        meant = [float(f"{base:.5g}") for base in bases]  # 6e-8 of a rate is 6e-7 of a base of 1e5
+        yield Relation(
+            "state-base",
+            f"with another rotary base: {meant[1]:.10g}, in the reference {meant[0]:.10g}",
+            _left(bases[1] ** powers, theirs),
+            f"set the base (rope_theta) to {meant[0]:.10g}",
+            (("reference base", meant[0]), ("candidate base", meant[1])),
+        )
 
 
 def _but(arrays: Mapping[str, Array], label: str) -> dict[str, Array]:
@@ -129,9 +155,9 @@ def _finding(origin: Origin, pair: Pair, relation: Relation) -> Finding:
         rule=relation.rule,
         kind=FindingKind.CAUSE,
         where=(origin.label,),
-        claim=f"the candidate's values of {origin.label} are the reference's {relation.text}",
+        claim=f"the candidate's values are the reference's {relation.text}",
         evidence=f"done to the reference's, the difference falls from {before:.1e} to {fallen}",
-        remedy=f"{pair.candidate.key.name}: {relation.remedy}",
+        remedy=relation.remedy,
         fitted=dict(relation.fitted),
         before=before,
         after=relation.left,

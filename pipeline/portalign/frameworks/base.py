@@ -82,7 +82,9 @@ class Framework(ABC):
 
     @abstractmethod
     def structure(self, model: Model) -> Structure:
-        """Module tree, parameters and buffers (non-persistent ones too), ties told apart."""
+        """Module tree, parameters, buffers (non-persistent ones too) and plain tensor attributes of
+        modules, which count as buffers outside the state dict; ties told apart.
+        """
 
     @abstractmethod
     def state(self, model: Model) -> Iterator[tuple[str, Tensor]]:

@@ -31,6 +31,21 @@ class Held:
         return f"{self.module}.{self.slot}" if self.module else self.slot
 
 
+def attribute(module: str, slot: str, module_type: str, tensor: Tensor, dtype: str) -> Held:
+    """A tensor that a module merely has, as a buffer that is in no state dict."""
+    return Held(
+        module, slot, module_type, tensor, dtype, Kind.BUFFER, trainable=False, persistent=False
+    )
+
+
+def with_attributes(registered: Iterable[Held], attributes: Iterable[Held]) -> Iterator[Held]:
+    """Everything registered, then the attributes that are no second name of its memory."""
+    first, more = list(registered), list(attributes)
+    yield from first
+    known = {held.tensor.data_ptr() for held in first} if more else set()
+    yield from (held for held in more if held.tensor.data_ptr() not in known)
+
+
 def structure(
     framework: str, modules: Iterable[tuple[str, str]], state: Iterable[Held]
 ) -> Structure:
@@ -39,8 +54,9 @@ def structure(
     Args:
         framework: its name.
         modules: path and type of every module, a shared one once.
-        state: every place that holds a parameter or buffer, in registration order; a tensor that is
-            held in several places is tied to the first of them.
+        state: every place that holds a parameter, buffer or plain tensor attribute, in this order
+            and that of registration; a tensor that is held in several places is tied to the first
+            of them.
     """
     first: dict[int, str] = {}
     entries = []

@@ -177,7 +177,7 @@ def record_state(
     """Record every parameter and buffer, of these kinds, as it stands before `iteration`."""
     entries = {e.name: e for e in (session.structure.state if session.structure else ())}
     for name, tensor in session.framework.state(model):
-        entry = entries[name]
-        if entry.tied_to is None and entry.kind in kinds:
+        entry = entries.get(name)  # None: an attribute that a forward pass left behind
+        if entry is not None and entry.tied_to is None and entry.kind in kinds:
             key = TensorKey(entry.kind, entry.module, entry.slot, 0, iteration, precision)
             recorder.tensor(key, tensor, module_type=entry.module_type)

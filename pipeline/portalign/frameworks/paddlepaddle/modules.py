@@ -78,7 +78,11 @@ def from_numpy(array: Array) -> paddle.Tensor:
     return paddle.to_tensor(values)
 
 
-def _walk(layer: paddle.nn.Layer, path: str = "") -> Iterator[Held]:
+def _walk(model: paddle.nn.Layer) -> Iterator[Held]:
+    return trees.with_attributes(_registered(model), _attributes(model))
+
+
+def _registered(layer: paddle.nn.Layer, path: str = "") -> Iterator[Held]:
     for kind, group in ((Kind.PARAMETER, layer._parameters), (Kind.BUFFER, layer._buffers)):
         for slot, tensor in group.items():
             if tensor is not None and not _is_scratch(layer, slot):
@@ -94,7 +98,20 @@ def _walk(layer: paddle.nn.Layer, path: str = "") -> Iterator[Held]:
                 )
     for name, child in layer._sub_layers.items():
         if child is not None:
-            yield from _walk(child, f"{path}.{name}" if path else name)
+            yield from _registered(child, f"{path}.{name}" if path else name)
+
+
+def _attributes(model: paddle.nn.Layer) -> Iterator[Held]:
+    """Plain tensor attributes; paddle 3.3.1 itself makes buffers of those that are assigned."""
+    for path, layer in model.named_sublayers(include_self=True, remove_duplicate=False):
+        for slot, tensor in vars(layer).items():
+            if isinstance(tensor, paddle.Tensor) and _is_plain(tensor):
+                kind, name = known_type(layer), dtype_name(tensor)
+                yield trees.attribute(path, slot, kind, tensor, name)
+
+
+def _is_plain(tensor: paddle.Tensor) -> bool:
+    return tensor.is_dense() and tensor.stop_gradient
 
 
 def _is_scratch(layer: paddle.nn.Layer, slot: str) -> bool:

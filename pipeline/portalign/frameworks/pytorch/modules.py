@@ -84,6 +84,10 @@ def from_numpy(array: Array) -> torch.Tensor:
 
 
 def _walk(model: torch.nn.Module) -> Iterator[Held]:
+    return trees.with_attributes(_registered(model), _attributes(model))
+
+
+def _registered(model: torch.nn.Module) -> Iterator[Held]:
     for path, module in model.named_modules(remove_duplicate=False):
         for kind, group in (
             (Kind.PARAMETER, module._parameters),
@@ -101,3 +105,17 @@ def _walk(model: torch.nn.Module) -> Iterator[Held]:
                         trainable=bool(tensor.requires_grad),
                         persistent=slot not in module._non_persistent_buffers_set,
                     )
+
+
+def _attributes(model: torch.nn.Module) -> Iterator[Held]:
+    """Plain tensor attributes; not those computed from parameters, as a weight norm's."""
+    for path, module in model.named_modules(remove_duplicate=False):
+        for slot, tensor in vars(module).items():
+            if isinstance(tensor, torch.Tensor) and _is_plain(tensor):
+                kind, name = known_type(module), dtype_name(tensor)
+                yield trees.attribute(path, slot, kind, tensor, name)
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    is_dense = tensor.layout is torch.strided and not tensor.is_quantized
+    return is_dense and tensor.device.type != "meta" and not tensor.requires_grad
