@@ -65,7 +65,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
         found += doctor.causes(site) if site else [_unexplained(origin, ())]
     order = {origin.label: at for at, origin in enumerate(evidence.divergence.places)}
     findings = tuple(
-        replace(one, where=tuple(sorted(one.where, key=order.__getitem__)))
+        replace(one, where=tuple(sorted(one.where, key=lambda label: order.get(label, len(order)))))
         for one in ordered(merged(found))
     )
     return Diagnosis(findings, tuple(dict.fromkeys(doctor.notes)))

@@ -5,17 +5,14 @@ The twins agree there, so no repair in float64 can show it; the native values do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import ml_dtypes
 import numpy as np
 
 from portalign.diagnose.confirm import relative
 from portalign.diagnose.evidence import Evidence, Numbers
+from portalign.diagnose.low import LOW, through
 from portalign.findings import Finding, FindingKind, Origin
 from portalign.results import Verdict
 
-_LOW: Mapping[str, type] = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
 # A value that lies within a float32 step of the middle between two narrow ones may be rounded the
 # other way: 2^-16 of all values for bfloat16, 2^-13 for float16. Several operations make it more.
 _SAME = 0.99
@@ -38,10 +35,10 @@ def explain_rounded(evidence: Evidence) -> dict[str, Finding]:
 
 
 def _finding(origin: Origin, ours: Numbers, theirs: Numbers) -> Finding | None:
-    for name, low in _LOW.items():
+    for name, low in LOW.items():
         for sides, side in (((ours, theirs), "candidate"), ((theirs, ours), "reference")):
             exact, found = sides
-            rounded = np.asarray(exact, np.float32).astype(low).astype(np.float64)
+            rounded = through(exact, name)
             share = _share(found, exact, rounded, low)
             if share < _SAME:
                 continue
