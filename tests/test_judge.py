@@ -384,6 +384,20 @@ def test_a_dtype_that_was_lowered_on_one_side_is_held_to_the_references_toleranc
     assert _judged(SINGLE.astype(ml_dtypes.bfloat16), lowered).verdict is Verdict.CLOSE
 
 
+@pytest.mark.parametrize(
+    ("kind", "off", "expected"),
+    [
+        (Kind.GRADIENT, 1.04, Verdict.CLOSE),
+        (Kind.GRADIENT, 1.1, Verdict.DIVERGENT),
+        (Kind.ACTIVATION, 1.04, Verdict.DIVERGENT),
+    ],
+)
+def test_the_backward_pass_costs_low_dtypes_more(kind: Kind, off: float, expected: Verdict) -> None:
+    sides = [(SINGLE * by).astype(ml_dtypes.bfloat16) for by in (1.0, off)]
+
+    assert compare(sides[0], sides[1], key=TensorKey(kind, "weight")).verdict is expected
+
+
 def test_complex_numbers_have_the_tolerance_of_their_parts_and_the_users_own_replaces_all() -> None:
     assert for_dtype("complex64").relative == RELATIVE["float32"]
     assert for_dtype("float32", relative=0.25).relative == 0.25

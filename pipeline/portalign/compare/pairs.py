@@ -66,7 +66,8 @@ def compare(
         twin,
         own_reference=own[0],
         own_candidate=own[1],
-        tolerance=tolerance or for_dtype(native.dtype_reference, scale=scale),
+        tolerance=tolerance
+        or for_dtype(native.dtype_reference, scale=scale, is_gradient=key.kind is Kind.GRADIENT),
         scale=scale,
         least=_allowance(tolerance, native) if tolerance else 0.0,
         asymmetry=asymmetry,
