@@ -102,6 +102,11 @@ FAULTS = {
     "no clipping": Fault({Part.CLIPPING}, ADAMW.format("clip_norm: null")),
     "clipped by another value": Fault({Part.CLIPPING}, MOMENTUM.format("clip_value: 2.0e-3")),
     "learning rate": Fault({Part.LR}, ADAMW.format("lr: 1.1e-2")),
+    "learning rates of two layers": Fault(
+        {Part.LR},
+        "{name: adamw, lr: 1.0e-2, lr_scale: {first: 0.5, last: 0.1}, "
+        "candidate: {lr_scale: {first: 0.5, last.weight: 0.4, last.bias: 0.2}}}",
+    ),
     "beta1": Fault({Part.OPTIMIZER_STATE}, ADAMW.format("beta1: 0.8")),
     "coupled decay": Fault({Part.OPTIMIZER_STATE}, MOMENTUM.format("weight_decay: 0.01")),
     # The first momentum is the gradient itself.
@@ -128,6 +133,9 @@ CLEAN = {
     "accumulated": Fault(set(), entries={"accumulate": "2"}),
     "statistics": Fault(set(), texts={"reference": _normed("0.1")}),
     "native": Fault(set(), entries={"twin": "off"}),
+    "no layer at the optimizer's own rate": Fault(
+        set(), "{name: adamw, lr: 1.0e-2, lr_scale: {first: 0.5, last: 0.1}}"
+    ),
 }
 # One iteration, in which the losses are equal whatever the gradients are.
 ONE = {"iterations": "1"}
@@ -256,6 +264,19 @@ def test_what_a_porters_own_loss_divides_by_is_said_to_be_unknown(
 
     assert [note.partition("'s loss")[0] for note in notes[0]] == ["the reference", "the candidate"]
     assert notes[1] == []
+
+
+@pytest.mark.parametrize("framework", SIDES)
+def test_learning_rates_of_groups_are_explained_each_by_itself(
+    reports: dict[tuple[str, str], StepReport], framework: str
+) -> None:
+    report = reports["learning rates of two layers", framework]
+    claims = [finding.claim for finding in report.findings if finding.rule == "lr-scale"]
+
+    assert claims == [
+        f"for last.{slot}: every learning rate of the candidate is {factor} times the reference's"
+        for slot, factor in (("weight", 4), ("bias", 2))
+    ]
 
 
 def test_a_link_of_training_is_an_origin_and_a_module_is_named_once(

@@ -10,14 +10,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from portalign.compare.chain import Link
+from portalign.compare.curves import compare_curve
 from portalign.diagnose import engine
-from portalign.diagnose.curves import explain
+from portalign.diagnose.curves import explain, explain_rates
 from portalign.diagnose.engine import Doctor
+from portalign.diagnose.evidence import Evidence
+from portalign.diagnose.rates.groups import groups
 from portalign.diagnose.rates.schedule import Schedule
 from portalign.equivalents.arguments import resolve
 from portalign.equivalents.rows import Area
-from portalign.findings import Finding, FindingKind
+from portalign.findings import Finding, FindingKind, Part
+from portalign.mapping.layouts import AS_IS
+from portalign.mapping.pair import Pair, Pairing
+from portalign.records import Kind, TensorKey, TensorRecord
 from portalign.request import Spec
+from portalign.results import Divergence
 
 Rates = npt.NDArray[np.float64]
 N, LR = 101, 1e-3
@@ -266,6 +274,65 @@ def test_the_cooldown_of_a_plateau_is_a_known_difference_of_the_frameworks() -> 
     assert finding.rule == "lr-plateau-cooldown"
     assert finding.before > 0.1  # the number by which the frameworks differ
     assert "counts in torch's ReduceLROnPlateau and not in paddle's" in finding.claim
+
+
+def rates_of(owner: str, reference: Rates, candidate: Rates) -> list[Link]:
+    """Links of a parameter whose rates these are."""
+    found = []
+    for k, values in enumerate(zip(reference, candidate, strict=True)):
+        key = TensorKey(Kind.LR, owner, "rate", iteration=k)
+        ours, theirs = (TensorRecord(key, 0, np.array(value), "float64") for value in values)
+        label = f"learning rate of {owner} of iteration {k}"
+        one = compare_curve(ours.array, theirs.array, key=key, label=label, how_paired="")
+        pair = Pair(ours, theirs, AS_IS, "", label)
+        found.append(Link(Part.LR, k, owner, label, one, slot="rate", pair=pair))
+    return found
+
+
+def of_groups(links: list[Link], entry: Mapping[str, Any], own: Rates) -> list[Finding]:
+    pairs = tuple(each.pair for each in rates_of("lr", own, own) if each.pair)
+    pairing = Pairing(pairs, (), {}, {})
+    nothing: Any = None
+    evidence = Evidence(
+        *(nothing, nothing, nothing), pairing, (), Divergence(), port(entry), tuple(links)
+    )
+    return list(explain_rates(evidence).values())
+
+
+def test_the_rates_of_a_group_are_explained_by_the_schedule_on_its_own_base() -> None:
+    own, entry = EXPONENTIAL.curve(12), {"name": "exponential", "gamma": 0.95}
+    links = [
+        *rates_of("body.weight", own, own),
+        *rates_of("head.weight", 0.1 * own, 0.1 * other(EXPONENTIAL, "gamma", 0.9)[:12]),
+        *rates_of("head.bias", 0.1 * own, 0.1 * other(EXPONENTIAL, "gamma", 0.9)[:12]),
+    ]
+
+    (finding,) = of_groups(links, entry, own)
+
+    assert finding.claim == ("for head.weight, head.bias: gamma 0.95 against 0.9 (exponential)")
+    assert finding.where == ("learning rate of head.weight of iteration 1",)
+
+
+def test_where_a_group_ends_is_a_known_difference_of_the_frameworks() -> None:
+    schedule_of_all = schedule("cosine", t_max=8, eta_min=1e-4)
+    own = schedule_of_all.curve(12)
+    in_torch = schedule_of_all.changed(("lr",), 0.1 * LR).curve(12)
+    links = [*rates_of("body", own, own), *rates_of("head", in_torch, 0.1 * own)]
+
+    (finding,) = of_groups(links, {"name": "cosine", "t_max": 8, "eta_min": 1e-4}, own)
+
+    assert finding.kind is FindingKind.KNOWN_DIFFERENCE
+    assert finding.rule == "lr-group-end"
+    assert finding.claim.startswith("for head: a schedule that ends above 0 ends there")
+
+
+def test_groups_that_follow_the_optimizers_own_rates_are_not_told_again() -> None:
+    links = rates_of("head", 0.1 * COSINE_RATES, 0.2 * COSINE_RATES)
+    main = rates_of("lr", COSINE_RATES, 2 * COSINE_RATES)
+    own, group = (groups(each)[0] for each in (main, links))
+
+    assert group.follows(own)
+    assert not group.follows(groups(rates_of("lr", COSINE_RATES, COSINE_RATES))[0])
 
 
 UNEXPLAINED = {

@@ -99,16 +99,8 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     divergence, place_notes = begins(folder / GRAFT, comparisons, pairing, reference, harmless)
     grafted = chain.failing(len(comparisons))
     divergence = with_faults(divergence, chain.faults, (*comparisons, *grafted))
-    evidence = Evidence(
-        reference,
-        candidate,
-        folder / GRAFT,
-        pairing,
-        comparisons,
-        divergence,
-        port.as_dict(),
-        folder / INPUTS,
-    )
+    captured = (reference, candidate, folder / GRAFT, pairing, comparisons, divergence)
+    evidence = Evidence(*captured, port.as_dict(), folder / INPUTS, chain.links)
     diagnosis = diagnose(evidence)
     settled = None if port.weights.carry else settle_rewritten(evidence, diagnosis.findings)
     if settled:

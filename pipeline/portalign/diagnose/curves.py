@@ -7,12 +7,14 @@ point as closely as the verdict asks. Two that do are both told, for the curve c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from portalign.diagnose.evidence import Evidence
 from portalign.diagnose.rates.arguments import known_value, one_changed
+from portalign.diagnose.rates.groups import Group, ended, groups
 from portalign.diagnose.rates.recognise import recognise
 from portalign.diagnose.rates.schedule import (
     Path,
@@ -35,7 +37,24 @@ _LONGER = 10  # times the length of the curve that is known where a formula is
 
 
 def explain_rates(evidence: Evidence) -> dict[str, Finding]:
-    """The finding on the learning rates, by the label of the first pair that differs; or none."""
+    """Findings on learning rates by the label of the first pair that differs: the optimizer's own,
+    and those of groups of parameters that it doesn't explain.
+    """
+    main, label = _own_rates(evidence)
+    found = {}
+    if main and label:
+        found[label] = explain(main.reference, main.candidate, evidence.settings, where=label)
+    for group in groups(evidence.links):
+        own = main.until(group.reference.size) if main else group
+        if group.label and not (label and group.follows(own)):
+            found[group.label] = _of_group(group, own, evidence.settings)
+    return found
+
+
+def _own_rates(evidence: Evidence) -> tuple[Group | None, str]:
+    """Both sides' rates of the free run, which are the first group's, and the label of the first
+    that differs; "" where none does.
+    """
     failed = [
         one
         for one in evidence.comparisons
@@ -48,29 +67,54 @@ def explain_rates(evidence: Evidence) -> dict[str, Finding]:
         for pair in evidence.pairing.pairs
         if pair.reference.key.kind is Kind.LR and pair.reference.key.precision is Precision.NATIVE
     ]
-    if not failed or not pairs:
-        return {}
-    first = min(failed, key=lambda one: one.key.iteration)
-    same = [pair for pair in pairs if pair.reference.key.name == first.key.name]
+    if not pairs:
+        return None, ""
+    first = min(failed, key=lambda one: one.key.iteration, default=None)
+    name = first.key.name if first else pairs[0].reference.key.name
+    same = [pair for pair in pairs if pair.reference.key.name == name]
     same.sort(key=lambda pair: pair.reference.key.iteration)
     reference = _joined([pair.reference.array for pair in same])
     candidate = _joined([pair.candidate.array for pair in same])
-    return {first.label: explain(reference, candidate, evidence.settings, where=first.label)}
+    label = first.label if first else ""
+    return Group(label, (), reference, candidate), label
+
+
+def _of_group(group: Group, own: Group, settings: Mapping[str, Json]) -> Finding:
+    """Why the rates of a group of parameters differ.
+
+    Args:
+        own: the optimizer's own rates over the same iterations.
+    """
+    ours = _schedule(settings, Role.REFERENCE, own.reference)
+    by_frameworks = list(ended(group, own, ours))
+    if by_frameworks:
+        before = _distance(group.reference, group.candidate)
+        found = _finding(by_frameworks, group.candidate, group.label, before)
+    else:
+        curves, known = (group.reference, group.candidate), group.schedule(ours)
+        found = explain(*curves, settings, where=group.label, ours=known)
+    return replace(found, claim=f"for {group.words}: {found.claim}")
 
 
 def explain(
-    reference: Rates, candidate: Rates, settings: Mapping[str, Json], *, where: str
+    reference: Rates,
+    candidate: Rates,
+    settings: Mapping[str, Json],
+    *,
+    where: str,
+    ours: Schedule | None = None,
 ) -> Finding:
     """Why a curve [n] isn't the reference's.
 
     Args:
         settings: the port as plain data; what it says of the schedule is tried first.
         where: label of the place.
+        ours: what the reference follows, where it is known.
     """
     if reference.shape != candidate.shape or not np.isfinite([reference, candidate]).all():
         return _unexplained(where, ("curves of one length without NaN",))
     before = _distance(reference, candidate)
-    ours = _schedule(settings, Role.REFERENCE, reference)
+    ours = ours or _schedule(settings, Role.REFERENCE, reference)
     tried = (
         partial(never_stepped, reference, candidate),
         partial(_as_declared, settings, reference, candidate),

@@ -63,6 +63,9 @@ def diagnose(evidence: Evidence) -> Diagnosis:
             found[shaping] = replace(found[shaping], where=where)
             continue
         found += doctor.causes(site) if site else [_unexplained(origin, ())]
+    beside = {link.label for link in evidence.links}
+    beside -= {origin.label for origin in evidence.divergence.places}
+    found += [one for label, one in numbers.items() if label in beside]
     order = {origin.label: at for at, origin in enumerate(evidence.divergence.places)}
     findings = tuple(
         replace(one, where=tuple(sorted(one.where, key=lambda label: order.get(label, len(order)))))

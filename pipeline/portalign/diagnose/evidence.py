@@ -15,6 +15,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from portalign.compare.chain import Link
 from portalign.findings import Origin
 from portalign.mapping.pair import Pairing
 from portalign.records import Array, Trace
@@ -34,6 +35,7 @@ class Evidence:
         graft: folder of the grafted pass; there need not be one.
         inputs: folder of the batches that both sides were fed; None where it isn't known.
         settings: the port, as `Port.as_dict` has it.
+        links: of the state-grafted iterations.
     """
 
     reference: Trace
@@ -44,6 +46,7 @@ class Evidence:
     divergence: Divergence
     settings: Mapping[str, Json] = field(default_factory=dict)
     inputs: Path | None = None
+    links: tuple[Link, ...] = ()
 
 
 @final

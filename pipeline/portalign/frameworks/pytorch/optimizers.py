@@ -112,7 +112,9 @@ def _as_float32(value: Any) -> Any:
 
 
 def _groups(model: torch.nn.Module, arguments: Mapping[str, Json]) -> list[dict[str, Any]]:
-    """Parameters by factor of the learning rate and by decay, the ordinary ones first."""
+    """Parameters by factor of the learning rate and by decay, the ordinary ones first: if need be
+    an empty group, for its rate is the optimizer's own.
+    """
     found: dict[tuple[float, bool], list[torch.nn.Parameter]] = {(1.0, True): []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -125,7 +127,7 @@ def _groups(model: torch.nn.Module, arguments: Mapping[str, Json]) -> list[dict[
             group["lr"] = float(arguments["lr"]) * factor
         if not is_decayed:
             group["weight_decay"] = 0.0
-        groups += [group] if parameters else []
+        groups.append(group)
     return groups
 
 
