@@ -63,10 +63,10 @@ def test_weights_come_of_one_iteration_less_than_the_loss_beside_them() -> None:
     assert not comes_of_faithful(TensorKey(Kind.GRADIENT, "x"), 9)
 
 
-def _weights(iteration: int, apart: float) -> Comparison:
+def _weights(iteration: int, apart: float, *, in_float64: float = 1e-15) -> Comparison:
     key = TensorKey(Kind.PARAMETER, "x", iteration=iteration)
     other = (ONE * (1 + apart)).astype(np.float32)
-    return compare(ONE.astype(np.float32), other, key=key, twins=(ONE, ONE * (1 + 1e-15)))
+    return compare(ONE.astype(np.float32), other, key=key, twins=(ONE, ONE * (1 + in_float64)))
 
 
 def test_growth_is_the_factor_of_an_exponential() -> None:
@@ -79,6 +79,18 @@ def test_growth_is_the_factor_of_an_exponential() -> None:
     assert line.startswith(
         "free run, weights apart after 5 iterations: 2.4e-04 (3x each iteration)"
     )
+
+
+def test_a_fault_that_float64_has_too_is_no_rounding_however_much_rounding_does() -> None:
+    right, wrong = (
+        growth([_weights(k, 1e-2, in_float64=apart) for k in range(1, 5)])
+        for apart in (1e-12, 2e-3)  # less than a side is off from its own twin, too
+    )
+
+    assert right is not None
+    assert wrong is not None
+    assert right.is_rounding
+    assert not wrong.is_rounding
 
 
 def test_two_points_or_none_have_no_growth() -> None:

@@ -120,7 +120,8 @@ class Growth:
         rounding: of the side that is farther from its own twin: what rounding alone does.
         native_factor, float64_factor, rounding_factor: by which each grows with every iteration,
             fitted on the logarithm; NaN with fewer than three differences that aren't zero.
-        is_rounding: at the last iteration the sides are no farther apart than rounding explains.
+        is_rounding: at the last iteration the sides are no farther apart than rounding explains,
+            and their twins no farther than drift lets them.
     """
 
     what: str

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from portalign.compare.tolerance import ROUNDING_RATIO
+from portalign.compare.drift import twin_drift
+from portalign.compare.tolerance import ROUNDING_RATIO, TWIN_RELATIVE
 from portalign.findings import Growth
 from portalign.records import Kind
 from portalign.results import Comparison
@@ -54,8 +55,21 @@ def _fitted(comparisons: Sequence[Comparison], what: str) -> Growth | None:
         native_factor=_factor(order, native),
         float64_factor=_factor(order, float64),
         rounding_factor=_factor(order, rounding),
-        is_rounding=native[-1] <= ROUNDING_RATIO * rounding[-1],
+        is_rounding=native[-1] <= ROUNDING_RATIO * rounding[-1]
+        and _twins_allow(by_iteration[order[-1]]),
     )
+
+
+def _twins_allow(comparisons: Sequence[Comparison]) -> bool:
+    """The float64 twins are no farther apart than what became of the rounding of one unit; true
+    where there are none. A fault may be no larger than the drift that rounding makes.
+    """
+    if any(one.twin is None for one in comparisons):
+        return True
+    apart = math.hypot(*(one.twin.norm_difference for one in comparisons if one.twin))
+    size = math.hypot(*(one.native.norm_reference for one in comparisons))
+    drift = [twin_drift(one.native, (one.own_reference, one.own_candidate)) for one in comparisons]
+    return apart <= max(TWIN_RELATIVE * size, math.hypot(*drift))  # NaN is not
 
 
 def _native(one: Comparison) -> float | None:
