@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from functools import partial
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,9 @@ class PaddleModel(paddle.nn.Layer):
             self.add_parameter(name, parameter)
 
 
-def _gradients() -> Iterator[dict[str, Floats]]:
+def _gradients(n_batches: int) -> Iterator[dict[str, Floats]]:
     random = np.random.default_rng(1)
-    for _ in range(N_ITERATIONS):
+    for _ in range(n_batches):
         yield {name: SIZE * random.normal(size=shape) for name, shape in SHAPES.items()}
 
 
@@ -67,7 +68,8 @@ def measure(row: Row) -> Measured:
     entry = Entry.model_validate(row.entry)
     specs = [entry.spec(Role.REFERENCE, "torch"), entry.spec(Role.CANDIDATE, "paddle")]
     assert all(spec is not None for spec in specs)
-    run = _searched if row.entry["name"] == "lbfgs" else _stepped
+    stepped = partial(_stepped, accumulate=row.accumulate)
+    run = _searched if row.entry["name"] == "lbfgs" else stepped
     with torch_lifting.lifted():
         first = run(torch_training, torch_optimizers, TorchModel(), torch.tensor, specs[0])
     with paddle_lifting.lifted():
@@ -75,7 +77,9 @@ def measure(row: Row) -> Measured:
     return measured(first, second)
 
 
-def _stepped(training: Any, _: Any, model: Any, tensor: Any, spec: Any) -> list[Floats]:
+def _stepped(
+    training: Any, _: Any, model: Any, tensor: Any, spec: Any, *, accumulate: int
+) -> list[Floats]:
     trainer = training.trainer(
         model,
         spec,
@@ -84,13 +88,13 @@ def _stepped(training: Any, _: Any, model: Any, tensor: Any, spec: Any) -> list[
         precision=Precision.FLOAT64,
         round_scalars=True,
     )
-    gradients = _gradients()
+    gradients = _gradients(N_ITERATIONS * accumulate)
 
     def step() -> None:
         trainer.reset()
-        given = next(gradients)
-        terms = [(p * tensor(given[name])).sum() for name, p in model.named_parameters()]
-        trainer.backward(sum(terms[1:], terms[0]))
+        for given in islice(gradients, accumulate):
+            terms = [(p * tensor(given[name])).sum() for name, p in model.named_parameters()]
+            trainer.backward(sum(terms[1:], terms[0]) / accumulate)
         trainer.update()
         trainer.schedule()
 

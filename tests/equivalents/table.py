@@ -106,8 +106,9 @@ def documented(text: str) -> list[float]:
 def _line(row: Row, number: float) -> str:
     told = "bit for bit" if number == 0.0 else f"{number:.1g}"
     kind = "agrees" if math.isnan(row.differs_by) else "**differs**"
+    beside = f", `accumulate: {row.accumulate}`" if row.accumulate > 1 else ""
     cells = [
-        f"{row.title}<br>`{_flow(row.entry)}`",
+        f"{row.title}<br>`{_flow(row.entry)}`{beside}",
         f"`{row.torch}`",
         f"`{row.paddle}`",
         f"{kind}: {told}",

@@ -232,4 +232,13 @@ ROWS: Final[tuple[Row, ...]] = (
         "torch divides by norm + 1e-6, as above. Paddle clips each parameter group by its own "
         "norm: don't give it groups.",
     ),
+    _row(
+        "gradient accumulation",
+        {"name": "adam", "lr": 0.001, "clip_norm": 0.03},
+        "(loss / 4).backward() for each of 4 batches, then optimizer.step()",
+        "(loss / 4).backward() for each of 4 batches, then optimizer.step()",
+        "Both add gradients up until they are cleared, and neither divides: portalign divides each "
+        "loss. What is clipped is the sum.",
+        accumulate=4,
+    ),
 )

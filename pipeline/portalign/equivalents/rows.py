@@ -32,6 +32,7 @@ class Row:
         differs_by: relative difference that can't be removed, as measured, to one digit; the tests
             hold the measurement within a factor of 3 of it. NaN for a row that agrees.
         why: what makes it differ; "" if it agrees.
+        accumulate: batches of one update; above 1 it stands beside the entry in ``port.yaml``.
     """
 
     area: Area
@@ -43,3 +44,4 @@ class Row:
     agrees_to: float = float("nan")
     differs_by: float = float("nan")
     why: str = ""
+    accumulate: int = 1
