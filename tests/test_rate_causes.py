@@ -293,9 +293,8 @@ def of_groups(links: list[Link], entry: Mapping[str, Any], own: Rates) -> list[F
     pairs = tuple(each.pair for each in rates_of("lr", own, own) if each.pair)
     pairing = Pairing(pairs, (), {}, {})
     nothing: Any = None
-    evidence = Evidence(
-        *(nothing, nothing, nothing), pairing, (), Divergence(), port(entry), tuple(links)
-    )
+    sides = (nothing, nothing, nothing)
+    evidence = Evidence(*sides, pairing, (), Divergence(), port(entry), links=tuple(links))
     return list(explain_rates(evidence).values())
 
 
@@ -369,8 +368,8 @@ def test_an_explanation_that_breaks_is_a_note_and_not_an_error(
         raise RuntimeError("no curve")
 
     monkeypatch.setattr(engine, "explain_rates", broken)
-    monkeypatch.setattr(engine, "explain_scores", lambda _: {})
-    monkeypatch.setattr(engine, "explain_state", lambda _: {})
+    for name in ("scores", "state", "rounded"):
+        monkeypatch.setattr(engine, f"explain_{name}", lambda _: {})
     doctor = Doctor()
 
     assert doctor.numbers(None) == {}  # type: ignore[arg-type]  # never looked at
