@@ -95,3 +95,4 @@ def test_what_no_rule_explains_is_unexplained_with_what_was_tried() -> None:
 
     assert [one.kind for one in found] == [FindingKind.UNEXPLAINED]
     assert not found[0].is_confirmed
+    assert "any activation" in found[0].ruled_out

@@ -22,11 +22,12 @@ pytestmark = [pytest.mark.framework, pytest.mark.end_to_end, pytest.mark.slow]
 
 CHOSEN = {
     "bert": "gelu_tanh no_scale value_bias_zero loss_smoothed "
-    "mask_minus_1e9 mask_inverted positions_cumsum fused_qkv query_frozen weights_detached",
+    "mask_minus_1e9 mask_inverted positions_cumsum fused_qkv query_frozen weights_detached "
+    "scores_in_bfloat16 fc2_not_loaded loss_focal",
     "gpt": "heads_tiled rotary_interleaved rotary_bfloat16_table rotary_from_one sdpa",
-    "cnn": "pool_padding_left_out bn_momentum folded_norm conv_by_unfold",
+    "cnn": "pool_padding_left_out kernel_standardised bn_momentum folded_norm conv_by_unfold",
     "rnn": "gate_order mean_counts_padding truncated_backward state_detached "
-    "start_detached mean_by_matmul",
+    "start_detached mean_by_matmul peephole median_pooled",
     "mlp": "rate_cosine_ahead clip_each clip_eps beta2 decay_of_biases decay_coupled loss_summed "
     "loss_ignored_counted batches_swapped fc1_frozen norm_momentum_turned without_clip_each",
 }
@@ -35,13 +36,15 @@ THREE_PLACES = (
 )
 THREE_CAUSES = "activation-function attention-scale norm-eps"
 THREE = forward("bert", "gelu_tanh@0+no_scale@1+norm_eps@2", THREE_CAUSES, THREE_PLACES, "")
+TWO_CAUSES = "norm-eps norm-kind"
+TWO = forward("bert", "norm_eps+norm_without_mean", TWO_CAUSES, "layers.1.attention_norm", "")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
-    """The chosen rows and three faults at once."""
+    """The chosen rows, two faults in one place and three faults at once."""
     rows = [row for row in ROWS if row.name in CHOSEN[row.arch].split()]
-    return run([*rows, THREE], tmp_path_factory.mktemp("faults"))
+    return run([*rows, TWO, THREE], tmp_path_factory.mktemp("faults"))
 
 
 def test_every_planted_fault_is_caught(results: list[Result]) -> None:
@@ -73,6 +76,12 @@ def test_three_faults_in_three_layers_are_three_origins_and_nothing_else(
     assert all(set(r.places) <= THREE.places for r in found)
 
 
+def test_two_causes_at_one_origin_are_both_named(results: list[Result]) -> None:
+    found = [r for r in results if r.case.row is TWO]
+
+    assert [{one.rule for one in r.findings} for r in found] == [set(TWO_CAUSES.split())] * 2
+
+
 def test_three_causes_at_three_origins_are_all_named(results: list[Result]) -> None:
     found = [r for r in results if r.case.row is THREE]
 
@@ -83,6 +92,15 @@ def test_no_cause_is_named_on_a_rewrite_nor_a_wrong_one_on_a_fault(results: list
     told = [r for r in results if r.case.row.is_benign or r.case.row.cause]
 
     assert {r.case.label: r.findings for r in told if r.naming is Naming.WRONG} == {}
+    assert names_causes(results, dtype="float32")
+
+
+def test_faults_of_kinds_that_no_rule_has_stay_unexplained(results: list[Result]) -> None:
+    found = [r for r in results if r.case.row.cause == UNEXPLAINED]
+
+    assert len(found) == 4
+    assert {r.case.label: r.findings for r in found if r.naming is not Naming.UNEXPLAINED} == {}
+    assert all(one.ruled_out for r in found for one in r.findings)
 
 
 def test_bugs_and_rewrites_are_orders_apart_in_float64(results: list[Result]) -> None:

@@ -96,6 +96,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         on = self.on
+        if on("tokens_shifted"):
+            x = 0.5 * x + 0.5 * x.roll(1, dims=1)
         if on("pre_norm"):
             x = x + self.attn(self.norm1(x), mask)
         elif on("residual_after_norm"):
@@ -118,9 +120,25 @@ class Block(nn.Module):
             return x * 0.5 * (1.0 + torch.erf(x / 2**0.5))
         if on("relu_for_gelu"):
             return F.relu(x)
+        if on("gradient_clamped"):
+            if x.requires_grad:
+                x = Clamped.apply(x)
+            return F.gelu(x)
         if on("straight_through"):
             return x + (F.gelu(x) - x).detach()
         return F.gelu(x)
+
+
+class Clamped(torch.autograd.Function):
+    """Gives back no more gradient than a limit."""
+
+    @staticmethod
+    def forward(context: object, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        return gradient.clamp(-1e-3, 1e-3)
 
 
 class Attention(nn.Module):
@@ -156,6 +174,8 @@ class Attention(nn.Module):
             scores = (q * width**-0.5) @ k.mT
         else:
             scores = q @ k.mT / width**0.5
+        if on("scores_clipped"):
+            scores = scores.clamp(-1.0, 1.0)
         if on("scores_in_bfloat16"):
             scores = scores.to(torch.bfloat16).to(v.dtype)
         scores = scores if mask is None else scores + mask

@@ -36,6 +36,8 @@ class ResNet(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         on = self.on
         image = image.to(self.conv1.weight.dtype)
+        if on("blurred"):
+            image = F.avg_pool2d(image, 3, stride=1, padding=1)
         if on("bgr"):
             image = image.flip(1)
         if on("channels_last"):
@@ -99,6 +101,8 @@ class Block(nn.Module):
         on = self.on
         if on("leaky_relu"):
             return F.leaky_relu(x, 0.01)
+        if on("snake"):
+            return x + torch.sin(3 * x) ** 2 / 3
         if on("relu6"):
             return x.clamp(0.0, 1.0)
         if on("relu_straight_through"):
@@ -137,6 +141,9 @@ class OwnConv(nn.Conv2d):
                 weight = weight.flip(2, 3)
             if on("kernel_transposed"):
                 weight = weight.mT
+            if on("kernel_standardised"):
+                weight = weight - weight.mean((1, 2, 3), keepdim=True)
+                weight = weight / weight.std((1, 2, 3), keepdim=True)
             if on("kernel_through_bfloat16"):
                 weight = bfloat16_values(weight)
             if on("same_padding") and stride > 1:
@@ -164,6 +171,8 @@ class OwnNorm(nn.BatchNorm2d):
         on, mean, variance = self.on, self.running_mean, self.running_var
         if on("bn_batch_statistics"):
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        if on("instance_norm"):
+            return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
         if on("bn_affine_ignored"):
             return F.batch_norm(x, mean, variance, eps=self.eps)
         if on("bn_variance_as_deviation"):

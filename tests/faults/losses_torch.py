@@ -28,6 +28,11 @@ def softmax_twice(outputs: Outputs, batch: Batch) -> Tensor:
     return F.cross_entropy(outputs["logits"].softmax(-1), batch["labels"])
 
 
+def focal(outputs: Outputs, batch: Batch) -> Tensor:
+    losses = F.cross_entropy(outputs["logits"], batch["labels"], reduction="none")
+    return ((1 - torch.exp(-losses)) ** 2 * losses).mean()
+
+
 def by_log_softmax(outputs: Outputs, batch: Batch) -> Tensor:
     logs = outputs["logits"].log_softmax(-1)
     return -logs.gather(-1, batch["labels"][:, None]).sum() / len(logs)

@@ -24,8 +24,10 @@ LSTM_FAULTS = [
     "backward_not_reversed",
     "truncated_backward",
     "lstm_unrolled",
+    "peephole",
+    "cell_clipped",
 ]
-GRU_FAULTS = ["reset_before_matmul", "update_inverted", "state_detached", "gru_unrolled"]
+GRU_FAULTS = ["zoneout", "reset_before_matmul", "update_inverted", "state_detached", "gru_unrolled"]
 
 
 def build(settings: Mapping[str, object]) -> nn.Module:
@@ -66,7 +68,9 @@ class Tagger(nn.Module):
     def features(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         on = self.on
         weights = mask.to(states.dtype)
-        if on("mean_counts_padding"):
+        if on("median_pooled"):
+            mean = states.median(1).values
+        elif on("mean_counts_padding"):
             mean = states.mean(1)
         elif on("mean_by_matmul"):
             mean = (weights[:, None] @ states)[:, 0] / weights.sum(1, keepdim=True)
@@ -128,7 +132,10 @@ class OwnLSTM(nn.LSTM):
         if on("gate_order"):
             i, f, o, g = gates
         f = f + 1 if on("forget_bias") else f
+        if on("peephole"):
+            i, f = i + 0.1 * c, f + 0.1 * c
         c = gate(f) * c + gate(i) * torch.tanh(g)
+        c = c.clamp(-0.5, 0.5) if on("cell_clipped") else c
         return gate(o) * (c if on("no_cell_tanh") else torch.tanh(c)), c
 
 
@@ -147,11 +154,13 @@ class OwnGRU(nn.GRU):
         w_n, b_n = self.weight_hh_l0[2 * HIDDEN :], self.bias_hh_l0[2 * HIDDEN :]
         for step in x.unbind(1):
             h = h.detach() if on("state_detached") and states else h
+            before = h
             r, z, n = F.linear(step, self.weight_ih_l0, self.bias_ih_l0).chunk(3, -1)
             r_h, z_h, n_h = F.linear(h, self.weight_hh_l0, self.bias_hh_l0).chunk(3, -1)
             r, z = torch.sigmoid(r + r_h), torch.sigmoid(z + z_h)
             inner = F.linear(r * h, w_n, b_n) if on("reset_before_matmul") else r * n_h
             n = torch.tanh(n + inner)
             h = z * n + (1 - z) * h if on("update_inverted") else (1 - z) * n + z * h
+            h = 0.9 * h + 0.1 * before if on("zoneout") else h
             states.append(h)
         return torch.stack(states, dim=1), h[None]

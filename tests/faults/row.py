@@ -86,6 +86,15 @@ def forward(arch: str, fault: str, cause: str, places: str, source: str) -> Row:
     return Row(arch, fault, fault, "forward", frozenset(places.split()), source, cause=cause)
 
 
+def unknown(arch: str, names: str, places: str, source: str, *, step: str = "forward") -> list[Row]:
+    """Faults of kinds that no rule has, in torch alone; `names` separated by spaces."""
+    true = frozenset(places.split())
+    return [
+        Row(arch, name, name, step, true, source, frameworks=("torch",), cause=UNEXPLAINED)
+        for name in names.split()
+    ]
+
+
 def backward(
     arch: str,
     fault: str,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from faults import row
-from faults.row import Row
+from faults.row import UNEXPLAINED, Row
 
 _forward = partial(row.forward, "bert")
 _backward = partial(row.backward, "bert")
@@ -205,6 +206,33 @@ BACKWARD: tuple[Row, ...] = (
     _loss("smoothed", "loss-smoothing", _TORCH_DOCS + "torch.nn.CrossEntropyLoss.html"),
     _loss("softmax_twice", "loss-softmax", _TORCH_DOCS + "torch.nn.CrossEntropyLoss.html"),
 )
+_TRANSFORMERS = "https://huggingface.co/docs/transformers/model_doc/"
+UNKNOWN: tuple[Row, ...] = (
+    *row.unknown("bert", "scores_clipped", _CORE, _TRANSFORMERS + "dbrx"),
+    *row.unknown(
+        "bert",
+        "norm_by_deviation",
+        "layers.1.attention_norm",
+        _TORCH_DOCS + "torch.nn.LayerNorm.html",
+    ),
+    *row.unknown(
+        "bert",
+        "tokens_shifted",
+        ">layers.1.attention >layers.1.attention.query >layers.1.attention_norm",
+        _TRANSFORMERS + "rwkv",
+    ),
+    *row.unknown(
+        "bert",
+        "gradient_clamped",
+        "~layers.1.mlp.act ~layers.1.mlp.fc1>",
+        "https://pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html",
+        step="backward",
+    ),
+    replace(
+        _loss("focal", UNEXPLAINED, _TORCH_DOCS + "torch.nn.CrossEntropyLoss.html"),
+        frameworks=("torch",),
+    ),
+)
 BENIGN: tuple[Row, ...] = (
     *_benign("sdpa chunked_attention", _GIT + "pytorch/pytorch/pull/114083"),
     *_benign("einsum scaled_query", _GIT + "huggingface/transformers/pull/22444"),
@@ -222,4 +250,4 @@ BENIGN: tuple[Row, ...] = (
         ("optimizer={name: adam, lr: 0.01, candidate: optimizers.py:looped_adam}",), ("torch",),
     ),
 )  # fmt: skip
-ROWS = (*FORWARD, *BACKWARD, *BENIGN)
+ROWS = (*FORWARD, *BACKWARD, *UNKNOWN, *BENIGN)

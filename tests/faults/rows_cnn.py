@@ -141,6 +141,17 @@ BACKWARD: tuple[Row, ...] = (
         "https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html",
     ),
 )
+UNKNOWN: tuple[Row, ...] = (
+    *row.unknown("cnn", "snake", _ACT, "https://arxiv.org/abs/2006.08195"),
+    *row.unknown("cnn", "kernel_standardised", "layer.1.conv2", "https://arxiv.org/abs/1903.10520"),
+    *row.unknown(
+        "cnn",
+        "instance_norm",
+        _NORM,
+        "https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html",
+    ),
+    *row.unknown("cnn", "blurred", ">conv1", "https://arxiv.org/abs/1904.11486"),
+)
 BENIGN: tuple[Row, ...] = (
     *_benign("conv_by_unfold", "https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html"),
     *_benign(
@@ -158,4 +169,4 @@ BENIGN: tuple[Row, ...] = (
         "https://pytorch.org/docs/stable/generated/torch.clamp.html",
     ),
 )
-ROWS = (*FORWARD, *BACKWARD, *BENIGN)
+ROWS = (*FORWARD, *BACKWARD, *UNKNOWN, *BENIGN)

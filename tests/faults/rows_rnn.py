@@ -93,6 +93,17 @@ BACKWARD: tuple[Row, ...] = (
     ),
     _loss("summed", "loss-reduction", _GIT + "PaddlePaddle/Paddle/issues/23708"),
 )
+_CELLS = "https://www.tensorflow.org/api_docs/python/tf/compat/v1/nn/rnn_cell/LSTMCell"
+UNKNOWN: tuple[Row, ...] = (
+    *row.unknown("rnn", "peephole cell_clipped", "lstm", _CELLS),
+    *row.unknown("rnn", "zoneout", "gru", "https://arxiv.org/abs/1606.01305"),
+    *row.unknown(
+        "rnn",
+        "median_pooled",
+        ">fc1",
+        "https://pytorch.org/docs/stable/generated/torch.median.html",
+    ),
+)
 BENIGN: tuple[Row, ...] = (
     *_benign(
         "lstm_unrolled gru_unrolled",
@@ -104,4 +115,4 @@ BENIGN: tuple[Row, ...] = (
         "https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html",
     ),
 )
-ROWS = (*FORWARD, *BACKWARD, *BENIGN)
+ROWS = (*FORWARD, *BACKWARD, *UNKNOWN, *BENIGN)

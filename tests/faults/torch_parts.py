@@ -58,6 +58,9 @@ class Norm(nn.LayerNorm):
         if on("norm_unbiased"):
             x = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + self.eps)
             return x * self.weight + self.bias
+        if on("norm_by_deviation"):
+            x = x - x.mean(-1, keepdim=True)
+            return x / x.abs().mean(-1, keepdim=True) * self.weight + self.bias
         if on("norm_one_pass"):
             mean = x.mean(-1, keepdim=True)
             variance = (x * x).mean(-1, keepdim=True) - mean * mean
