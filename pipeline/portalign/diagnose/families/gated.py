@@ -9,12 +9,16 @@ import numpy as np
 
 from portalign.diagnose.evidence import Numbers, Site, View, everything
 from portalign.diagnose.family import Family, Reading, Run
+from portalign.diagnose.functions import may_be_function
 
 _NEAR = 4  # earlier tensors of the same shape that may be gate or up
 
 
 def _readings(site: Site) -> Iterator[tuple[Reading, Reading]]:
+    made = [view.target for view in (site.reference, site.candidate)]
     for gate, up, names in _operands(site):
+        if not all(_may_be_gated(gate, up, y) for y in made):
+            continue
         tensors = {"gate": gate, "up": up}
         yield _reading(site.reference, tensors, names), _reading(site.candidate, tensors, names)
 
@@ -38,6 +42,12 @@ def _operands(site: Site) -> Iterator[tuple[Numbers, Numbers, dict[str, str]]]:
             halves = np.split(np.asarray(packed.array, np.float64), 2, axis=-1)
             names = {"gate": f"{packed.name} first half", "up": f"{packed.name} second half"}
             yield halves[0], halves[1], names
+
+
+def _may_be_gated(gate: Numbers, up: Numbers, y: Numbers) -> bool:
+    """What was made, over one of the two, may be a function of the other, whichever is the gate."""
+    with np.errstate(all="ignore"):
+        return any(may_be_function(a, y / b) for a, b in ((gate, up), (up, gate)))
 
 
 def _reading(view: View, tensors: dict[str, Numbers], names: dict[str, str]) -> Reading:
