@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test check faults bench fmt schema equivalents published
+.PHONY: help setup browser run test check faults drift bench fmt schema equivalents published
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -84,6 +84,9 @@ check: setup ## format, lint, types, layering, and the tests that need no framew
 
 faults: setup ## plant bugs and expect every one to be found
 	@$(PY) scripts/faults.py $(ARGS)
+
+drift: setup ## train resnet ten iterations, right and with a wrong eps; about 5 minutes
+	@$(PY) scripts/drift.py $(ARGS)
 
 bench: setup ## time, memory and disk of the steps against the bare models
 	@for script in scripts/bench_*.py; do $(PY) "$$script"; done
