@@ -156,7 +156,7 @@ def capture_all(ports: Sequence[Path], step: Step, *, roles: Sequence[Role] = tu
             env={**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
             stdout=log,
             stderr=log,
-            timeout=120,
+            timeout=900.0,  # a guard against hanging; on a loaded machine 70 captures took 150 s
             check=False,
         )
 
