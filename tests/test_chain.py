@@ -14,7 +14,7 @@ import pytest
 
 from portalign.conclude import conclude
 from portalign.config import load_port
-from portalign.findings import OriginKind, Part
+from portalign.findings import FindingKind, OriginKind, Part
 from portalign.records import Kind, Step
 from portalign.results import Outcome, StepReport
 from tiny_ports import DATA, MODEL, capture_all, complaint, mixed, step_folder, write_port
@@ -277,6 +277,34 @@ def test_learning_rates_of_groups_are_explained_each_by_itself(
         f"for last.{slot}: every learning rate of the candidate is {factor} times the reference's"
         for slot, factor in (("weight", 4), ("bias", 2))
     ]
+
+
+CAUSES = {
+    "no clipping": ["the reference clips all gradients together to a norm of 0.1"],
+    "clipped by another value": [
+        "the reference clips each element to 0.001; the candidate too, but "
+    ],
+    "beta1": ["beta1 0.9 against 0.8"],
+    "coupled decay": ["coupled weight decay (L2) 0 against 0.01"],
+    "another momentum": ["momentum 0.9 against 0.8"],
+    "eps": ["eps 1e-08 against 1e-06"],
+    "decoupled decay": ["weight_decay 0.01 against 0"],
+    "nesterov": ["the candidate has Nesterov's momentum, the reference hasn't"],
+    "other batches": [],
+}
+
+
+@pytest.mark.parametrize("framework", SIDES)
+@pytest.mark.parametrize("name", CAUSES)
+def test_the_argument_at_fault_is_named_with_both_values(
+    reports: dict[tuple[str, str], StepReport], name: str, framework: str
+) -> None:
+    causes = [f for f in reports[name, framework].findings if f.kind is FindingKind.CAUSE]
+
+    assert [f.claim[: len(says)] for f, says in zip(causes, CAUSES[name], strict=True)] == (
+        CAUSES[name]
+    )
+    assert all(f.after < 1e-9 < f.before for f in causes)
 
 
 def test_a_link_of_training_is_an_origin_and_a_module_is_named_once(

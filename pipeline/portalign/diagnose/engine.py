@@ -26,6 +26,7 @@ from portalign.diagnose.rounded import explain_rounded
 from portalign.diagnose.scores import explain_scores
 from portalign.diagnose.sites import Sites
 from portalign.diagnose.state import explain_state
+from portalign.diagnose.training.explain import explain_training
 from portalign.findings import Finding, FindingKind, Origin
 
 
@@ -90,6 +91,7 @@ class Doctor:
             ("metrics", explain_scores),
             ("initial values", explain_state),
             ("lost precision", explain_rounded),
+            ("training", explain_training),
         ):
             try:
                 found |= look(evidence)
