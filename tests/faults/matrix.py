@@ -100,13 +100,15 @@ class Result:
         """Whether the cause is named: right only as the first finding and with no other beside it.
 
         Of a rewrite only a fault may not be named: a legitimate transform is no wrong word for it.
+        What frameworks differ in anyway is told beside a cause and is none.
         """
-        named = [one for one in self.findings if one.kind is not FindingKind.UNEXPLAINED]
+        told = [one for one in self.findings if one.kind is not FindingKind.KNOWN_DIFFERENCE]
+        named = [one for one in told if one.kind is not FindingKind.UNEXPLAINED]
         if self.case.row.is_benign:
             named = [one for one in named if one.kind is FindingKind.CAUSE]
         if not {one.rule for one in named} <= set(self.case.row.cause.split()):
             return Naming.WRONG
-        is_first = bool(named) and named[0] is self.findings[0]
+        is_first = bool(named) and named[0] is told[0]
         return Naming.RIGHT if is_first else Naming.UNEXPLAINED
 
 

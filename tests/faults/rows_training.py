@@ -9,16 +9,46 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from faults.row import FRAMEWORKS, Row
+from faults.row import FRAMEWORKS, UNEXPLAINED, Row
 from portalign.findings import Part
 
 _GIT = "https://github.com/"
 _TORCH = "https://pytorch.org/docs/stable/"
 _PADDLE = "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/"
-_ADAMW = "name: adamw, lr: 0.01, weight_decay: 0.05, no_decay: [bias, norm]"
+_ADAMW = "name: adamw, lr: 0.01, weight_decay: 0.01, no_decay: [bias, norm]"
 _ADAM = "name: adam, lr: 0.01"
 _MOMENTUM = "name: momentum, lr: 0.05, weight_decay: 0.01"
 _TRAIN = ("mode=train",)
+_USUAL = {  # the rule that names a fault of a part, where its row isn't listed below
+    Part.LR: "lr-argument",
+    Part.CLIPPING: "clipping",
+    Part.OPTIMIZER_STATE: "optimizer-argument",
+    Part.UPDATE: "optimizer-argument",
+    Part.DATA: "batch-order",
+    Part.BUFFERS: "batch-norm-statistics",
+}
+_CAUSES = {
+    "rate_stepped_first": "lr-scale",
+    "rate_never_stepped": "lr-never-stepped",
+    "rate_cosine_ahead": "lr-shift",
+    "rate_per_epoch": "lr-pace",
+    "rate_tenfold": "lr-scale",
+    "rate_of_layers": "lr-scale",
+    "without_head": "parameter-left-out",
+    "loss_summed": "loss-reduction",
+    "loss_unsmoothed": "loss-smoothing",
+    "loss_unweighted": UNEXPLAINED,
+    "loss_ignored_counted": "loss-ignored",
+    "loss_accumulated_undivided": UNEXPLAINED,
+    "loss_shifted_twice": "loss-shift",
+    "fc1_frozen": "parameter-frozen",
+    "detached": "gradient-cut",
+    "dropout_rate": UNEXPLAINED,
+    "dropout_missing": "term-replaced",
+    "dropout_unscaled": "term-scaled",
+    "norm_in_eval": "bn-statistics",
+    "norm_not_kept": UNEXPLAINED,
+}
 
 
 def _fault(
@@ -35,9 +65,8 @@ def _fault(
     """A training fault: `both` sides' overrides, and those that hold the candidate's mistake."""
     places = frozenset({part.value})
     overrides = (*both, *alone)
-    return Row(
-        arch, name, fault, "backward", places, source, overrides, frameworks, part.value, both
-    )
+    known = (arch, name, fault, "backward", places, source, overrides, frameworks, part.value)
+    return Row(*known, both, _CAUSES.get(name) or _USUAL[part])
 
 
 def _entry(
@@ -148,6 +177,7 @@ RATES = (
         "cosine",
         "cosine_ahead",
         _GIT + "huggingface/transformers/issues/2277",
+        more=("iterations=6",),  # of a function that nobody names three points show nothing
     ),
     _rate(
         "per_epoch",
@@ -253,7 +283,7 @@ STATE = (
         both=(f"optimizer={{{_ADAMW}}}",),
         alone=(
             "optimizer={name: adamw, lr: 0.01, candidate: training_FRAMEWORK.py:coupled, "
-            "reference: {weight_decay: 0.05, no_decay: [bias, norm]}}",
+            "reference: {weight_decay: 0.01, no_decay: [bias, norm]}}",
         ),
     ),
 )
@@ -374,6 +404,7 @@ def matching(faults: Iterable[Row]) -> tuple[Row, ...]:
             overrides=row.matching,
             frameworks=(),
             part="",
+            cause="",
         )
         frameworks = tuple(f for f in FRAMEWORKS if f in (*clean.frameworks, *row.frameworks))
         found[key] = replace(clean, frameworks=frameworks)

@@ -29,7 +29,7 @@ def coupled(
     for name, parameter in model.named_parameters():
         if "norm" in name or "bias" in name:
             parameter.regularizer = paddle.regularizer.L2Decay(0.0)
-    return paddle.optimizer.Adam(rate, parameters=model.parameters(), weight_decay=0.05)
+    return paddle.optimizer.Adam(rate, parameters=model.parameters(), weight_decay=0.01)
 
 
 def clip_eps(

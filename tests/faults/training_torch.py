@@ -23,7 +23,7 @@ def coupled(model: nn.Module, settings: Mapping[str, object]) -> torch.optim.Opt
     named = list(model.named_parameters())
     spared = [p for name, p in named if "norm" in name or "bias" in name]
     decayed = [p for name, p in named if not ("norm" in name or "bias" in name)]
-    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": spared}]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": spared}]
     return torch.optim.Adam(groups, lr=0.01)
 
 
