@@ -40,6 +40,7 @@ from portalign.diagnose.evidence import Evidence
 from portalign.diagnose.known.settle import known_differences, settle_known, without_known
 from portalign.diagnose.known.settle import reservations as own_differences
 from portalign.diagnose.rewritten import settle_rewritten
+from portalign.diagnose.undecided import undecided
 from portalign.mapping.names import match_state
 from portalign.mapping.pair import Pair, Pairing, pair
 from portalign.mapping.weights import WeightPlan
@@ -141,6 +142,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
             *place_notes,
             *diagnosis.notes,
             *chain.notes,
+            *undecided(evidence),
         ),
         audit=tuple(str(line) for line in plan.audit),
         curves=_curves(pairing),

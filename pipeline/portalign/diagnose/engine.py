@@ -27,6 +27,7 @@ from portalign.diagnose.scores import explain_scores
 from portalign.diagnose.sites import Sites
 from portalign.diagnose.state import explain_state
 from portalign.diagnose.training.explain import explain_training
+from portalign.diagnose.undecided import deciding_input
 from portalign.findings import Finding, FindingKind, Origin
 
 
@@ -137,7 +138,7 @@ class Doctor:
         if self._seen.budget.is_spent:
             tried.append(SPENT)
         if not proved:
-            return [_unexplained(site.origin, tuple(dict.fromkeys(tried)), difference(site))]
+            return [_open(site, tried)]
         best, proof = min(proved, key=lambda pair: pair[0].cost)
         return [_finding(site, cause, best, proof) for cause in best.causes]
 
@@ -199,6 +200,12 @@ def _finding(site: Site, cause: Cause, whole: Proposal, proof: Proof) -> Finding
         proof.after if whole.is_computed else math.nan,
         is_confirmed=whole.is_computed,
     )
+
+
+def _open(site: Site, tried: Sequence[str]) -> Finding:
+    """Nothing explains a place: what was tried, and what input would tell more."""
+    found = _unexplained(site.origin, tuple(dict.fromkeys(tried)), difference(site))
+    return replace(found, remedy=deciding_input(site))
 
 
 def _unexplained(origin: Origin, tried: Sequence[str], before: float = float("nan")) -> Finding:

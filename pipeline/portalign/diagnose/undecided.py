@@ -1,0 +1,88 @@
+"""What the shared inputs can't decide, and which ones would: a check says where it is blind.
+
+These are notes and never verdicts. What float64 twins decide (an eps under the rounding of
+bfloat16) is only told where there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from portalign.diagnose.evidence import Evidence, Site
+from portalign.diagnose.registry import all_families
+from portalign.findings import OriginKind
+from portalign.records import Kind, Precision, TensorRecord
+
+_SPARE = 4  # rows beyond a matrix's width that `weight-unrelated` wants
+_LOW = ("bfloat16", "float16")
+
+
+def undecided(evidence: Evidence) -> tuple[str, ...]:
+    """One sentence for each kind of difference that these inputs would not show."""
+    given = [
+        record
+        for record in evidence.reference.records
+        if record.key.kind is Kind.ACTIVATION
+        and record.key.precision is Precision.NATIVE
+        and not record.key.path
+        and not record.key.iteration
+        and record.key.slot.startswith("in.")
+        and record.array.ndim == 2
+        and record.array.dtype.kind in "iub"
+    ]
+    return (*_masks(given), *_lengths(evidence, given), *_eps(evidence))
+
+
+def deciding_input(site: Site) -> str:
+    """What would explain a place that nothing explains; "" if more input would not help."""
+    if site.origin.kind is not OriginKind.MODULE:
+        return ""
+    family = next(family for family in all_families() if family.name == "linear")
+    for reading, _ in family.readings(site):
+        width = reading.tensors["x"].shape[-1]
+        n_rows = reading.tensors["x"].size // max(width, 1)
+        if n_rows < width + _SPARE:
+            return (
+                f"run it with at least {width + _SPARE} rows of input (batch times places), here "
+                f"are {n_rows}: then it can be told whether another matrix is multiplied by"
+            )
+    return ""
+
+
+def _masks(given: list[TensorRecord]) -> Iterator[str]:
+    for record in given:
+        name = record.key.slot.removeprefix("in.")
+        if "mask" in name and record.array.size and bool(np.all(record.array)):
+            yield (
+                f"{name} hides no place, so these inputs can't tell whether both sides mask "
+                "alike, nor with what value: give a batch with padding of several lengths"
+            )
+
+
+def _lengths(evidence: Evidence, given: list[TensorRecord]) -> Iterator[str]:
+    structure = evidence.reference.info.structure if evidence.reference.info else None
+    paths = [module.path.lower() for module in structure.modules] if structure else []
+    ids = [record for record in given if "mask" not in record.key.slot]
+    if ids and any("attn" in path or "attention" in path for path in paths):
+        n_places = max(record.array.shape[1] for record in ids)
+        yield (
+            f"the longest sequence has {n_places} places: what acts only beyond (a sliding window, "
+            "a limit of positions) can't be seen, a longer one would show it"
+        )
+
+
+def _eps(evidence: Evidence) -> Iterator[str]:
+    info = evidence.reference.info
+    structure = info.structure if info else None
+    if structure is None or any(
+        record.key.precision is Precision.FLOAT64 for record in evidence.reference.records
+    ):
+        return
+    dtypes = {each.dtype for each in structure.state if "norm" in each.module_type.lower()}
+    if low := sorted(dtypes.intersection(_LOW)):
+        yield (
+            f"without float64 twins the eps of a norm is below the rounding of {low[0]}, so it "
+            "can't be told: turn the twins on, or give rows of amplitude 3e-3"
+        )
