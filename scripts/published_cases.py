@@ -21,8 +21,10 @@ class Run:
         overrides: as for ``--set``; OLD and LENS are replaced by interpreters.
         exit_code: 0 aligned, 1 diverged, 2 could not decide.
         begins: a part of the first origin's name; "" where nothing begins.
-        cause: a part of what a finding or a reservation must say; "" where none must.
+        causes: what findings and reservations must say, a part of each; all findings must be named.
         experiment: of the published curves it is compared with; "" if none.
+        right: which side must be the nearer to the float64 reference: "reference", "neither"; "" if
+            it isn't asked.
     """
 
     story: str
@@ -33,8 +35,9 @@ class Run:
     step: str = "forward"
     overrides: tuple[str, ...] = ()
     begins: str = ""
-    cause: str = ""
+    causes: tuple[str, ...] = ()
     experiment: str = ""
+    right: str = ""
 
 
 _TABLE = "glue before model.transformer.h.0 in.0"
@@ -55,29 +58,41 @@ def _ctrl(name: str, exit_code: int, experiment: str, *overrides: str, begins: s
     )
 
 
-def _gemma2(claims: str, published: str, *, cause: str = "", begins: str = _CORE) -> Run:
-    overrides = (f"settings.claims={claims}",)
-    exit_code = 0 if claims in ("none", "einsum") else 1
-    begins = "" if exit_code == 0 else begins
+def _gemma2(claims: str, published: str, *causes: str, begins: str = _CORE) -> Run:
     return Run(
-        "gemma2", claims, published, "gemma2", exit_code, "forward", overrides, begins, cause
+        "gemma2",
+        claims,
+        published,
+        "gemma2",
+        1 if causes else 0,
+        overrides=(f"settings.claims={claims}",),
+        begins=begins if causes else "",
+        causes=causes,
     )
 
 
-def _smollm2(repair: str, n_tokens: int, exit_code: int, published: str) -> Run:
+def _smollm2(name: str, repair: str, n_tokens: int, published: str, right: str = "") -> Run:
     overrides = (
         "settings.size=published",
         f"settings.repair={repair}",
         f"settings.tokens={n_tokens}",
     )
-    begins = "rotary_emb.inv_freq" if exit_code else ""
-    name = f"{n_tokens} tokens, repair: {repair}"
-    cause = "rounded through bfloat16" if exit_code else ""
+    is_broken = repair == "none"
     return Run(
-        "smollm2_bf16", name, published, "smollm2_bf16", exit_code, "forward", overrides, begins,
-        cause,
-    )  # fmt: skip
+        "smollm2_bf16",
+        name,
+        published,
+        "smollm2_bf16",
+        1 if is_broken else 0,
+        overrides=overrides,
+        begins="rotary_emb.inv_freq" if is_broken else "",
+        causes=("rounded through bfloat16, bit for bit",) if is_broken else (),
+        right=right,
+    )
 
+
+_SCALE = "division by 14.9666), in the reference 0.0625 = 1/16"
+_CAP = "the soft-cap of the attention scores is none, in the reference 50"
 
 RUNS = (
     _ctrl("random, no mask", 1, "random_init_unmasked", "twin=on", begins=_TABLE),
@@ -108,7 +123,7 @@ RUNS = (
     Run(
         "ctrl",
         "left padding (small)",
-        "a row whose keys are all masked is where mask constants show",
+        "-",
         "ctrl",
         1,
         overrides=("settings.table=copied", "settings.padding=left"),
@@ -130,7 +145,7 @@ RUNS = (
         "tests/vacuous/bert_backward/port.yaml",
         2,
         "backward",
-        cause="the same model",
+        causes=("the same model",),
     ),
     Run(
         "bert",
@@ -139,7 +154,7 @@ RUNS = (
         "tests/vacuous/alexnet_lr/port.yaml",
         2,
         "lr_scheduler",
-        cause="constant",
+        causes=("constant",),
     ),
     Run(
         "gpt2_lens",
@@ -148,27 +163,45 @@ RUNS = (
         "gpt2_lens",
         0,
         overrides=("settings.size=published", f"candidate.python={LENS}"),
-        cause="one constant per position",
+        causes=("one constant per position", "centred over the vocabulary", "folded in"),
     ),
     _gemma2("none", "-"),
-    _gemma2("einsum", "einsum differs from matmul: only rounding"),
-    _gemma2("attention_scale", "1/sqrt(224) against 1/16"),
-    _gemma2("no_attention_softcap", "the cap of 50 is missing"),
-    _gemma2("attention_scale+no_attention_softcap", "both"),
+    _gemma2("einsum", "einsum differs from matmul"),
+    _gemma2("attention_scale", "1/sqrt(224) where 1/16 is right", _SCALE),
+    _gemma2("no_attention_softcap", "the cap of 50 is missing", _CAP),
+    _gemma2("attention_scale+no_attention_softcap", "both", _CAP, _SCALE),
     _gemma2(
         "no_final_softcap",
         "the cap of 30 is missing",
-        cause="soft-cap",
+        "the soft-cap of the output is none, in the reference 30",
         begins="glue in (root) after model.model.norm",
     ),
-    _gemma2("rotary_bfloat16", "tables in bfloat16", begins=""),
-    _gemma2("rotary_base", "another base", begins="rotary_emb.inv_freq"),
-    _gemma2("rotary_interleaved", "interleaved for half-split"),
-    _gemma2("layers_swapped", "global and local layers swapped"),
+    _gemma2(
+        "rotary_bfloat16",
+        "tables in bfloat16",
+        "rounds what it makes through bfloat16",
+        begins="rotary_emb out.0",
+    ),
+    _gemma2(
+        "rotary_base",
+        "another base",
+        "another rotary base: 1000000, in the reference 10000",
+        begins="rotary_emb.inv_freq",
+    ),
+    _gemma2(
+        "rotary_interleaved",
+        "interleaved for half-split",
+        "turn neighbours (interleaved), in the reference halves",
+    ),
+    _gemma2(
+        "layers_swapped",
+        "global and local layers swapped",
+        "local and global layers are in the wrong order",
+    ),
     Run(
         "gemma2",
         "transformers 4.48.3: eager against sdpa",
-        '"transformers disables the soft-cap at inference": its sdpa path drops it',
+        '"transformers disables the soft-cap at inference"',
         "gemma2",
         1,
         overrides=(
@@ -178,9 +211,16 @@ RUNS = (
             f"candidate.python={OLD}",
         ),
         begins="self_attn",
+        causes=(_CAP,),
     ),
-    _smollm2("none", 3, 1, "273 weights identical, differences grow to 6.0, no cause"),
-    _smollm2("none", 512, 1, "which side is right?"),
-    _smollm2("candidate", 3, 0, "the float32 buffer put back"),
-    _smollm2("reference", 3, 0, "the rounded buffer on both sides"),
+    _smollm2(
+        "3 tokens",
+        "none",
+        3,
+        "273 weights identical, differences grow to 6.0, no cause",
+        right="neither",
+    ),
+    _smollm2("512 tokens", "none", 512, "which side is right?", right="reference"),
+    _smollm2("the float32 buffer put back", "candidate", 3, "-"),
+    _smollm2("the rounded buffer in both", "reference", 3, "-"),
 )

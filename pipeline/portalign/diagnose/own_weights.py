@@ -7,6 +7,7 @@ of them gives it by number.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -121,12 +122,18 @@ class OwnWeights:
         self, record: TensorRecord, ours: Sequence[TensorRecord]
     ) -> tuple[str, Transform] | None:
         target = _numbers(record)
-        for each in ours:
+        layer = _layer(record)
+        for each in sorted(ours, key=lambda one: _layer(one) != layer):  # mostly found in its own
             for name, original in _oriented(each, target.shape):
                 found = of_matrix(original, target, self.norms, n_vocabulary=self.n_vocabulary)
                 if found:
                     return name, found
         return None
+
+
+def _layer(record: TensorRecord) -> list[str]:
+    """The numbers in its path."""
+    return re.findall(r"\d+", record.key.path)
 
 
 def block(path: str) -> str:
