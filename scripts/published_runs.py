@@ -81,8 +81,8 @@ def ended(run: Run, logs: Path, pythons: dict[str, str], *, is_reused: bool) -> 
         seconds = time.perf_counter() - start
         step = next(folder.glob(f"*/{run.step}"), None)
         if step is None or not (step / "report.json").is_file():
-            complaint = f"no report: {done.stderr[-300:]}"
-            return Ended(run, done.returncode, {}, seconds, (), complaint)
+            lacking = f"no report: {done.stderr[-300:]}"
+            return Ended(run, done.returncode, {}, seconds, (), lacking)
         facts = {
             "exit_code": done.returncode,
             "seconds": seconds,
