@@ -94,7 +94,7 @@ def _outputs(report: Json) -> list[Json]:
 
 
 def _why(report: Json) -> str:
-    reasons = list(dict.fromkeys(said(report)))
+    reasons = list(dict.fromkeys(reason.partition(". ")[0] for reason in said(report)))
     if report["outcome"] == "pass":
         return "; ".join([*reasons[:3], report["headline"]])
     places = [*report["divergence"]["origins"], *report["divergence"]["unresolved"]]
