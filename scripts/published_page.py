@@ -165,6 +165,10 @@ def _of_ctrl(runs: Mapping[tuple[str, str], Ended]) -> dict[str, Any]:
         "numbers": "\n".join(_numbers(large)).rstrip(),
         "own_twin": _twins(own.report),
         "copied_twin": _twins(copied.report),
+        "masked_factor": max(
+            factor(curve_of(runs["ctrl", name].report), runs["ctrl", name].run.experiment)
+            for name in ("random, right padding", "trained-like, right padding")
+        ),
         "own_first": curves[0][0],
         "copied_first": curves[1][0],
         "share": 1.0 - curves[1][47] / curves[0][47],
