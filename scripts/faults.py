@@ -1,6 +1,6 @@
 """Plant bugs in four small architectures and expect every one to be found: ``make faults``.
 
-python scripts/faults.py [--dtype float32|bfloat16|float16] [--only NAME] [--keep FOLDER]
+python scripts/faults.py [--dtype float32|float64|bfloat16|float16] [--only NAME] [--keep FOLDER]
 """
 
 from __future__ import annotations

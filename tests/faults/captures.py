@@ -22,6 +22,7 @@ from portalign.stages.exchange import INPUTS
 from portalign.store.layout import DRAWS, ITERATIONS, WEIGHTS
 
 HERE = Path(__file__).parent
+LOW = ("bfloat16", "float16")
 _IDLE = ("_in_bfloat16", "_through_bfloat16")
 _SHARED = (
     INPUTS,
@@ -56,13 +57,15 @@ def cases(rows: Iterable[Row], folder: Path, *, dtype: str) -> list[Case]:
     """Every row with every framework that can make it.
 
     In low precision paddle candidates are left out, for paddle 3.3.1 can't multiply matrices of it
-    on the CPU, and so are faults that round to bfloat16: what already is doesn't change by it.
+    on the CPU, and so are faults that round to bfloat16: what already is doesn't change by it. In
+    float64 they are left out too, for they build their models in float32.
     """
-    is_low = dtype != "float32"
     found = []
     for row in rows:
         for framework in row.frameworks:
-            if is_low and (framework == "paddle" or row.name.endswith(_IDLE)):
+            if dtype != "float32" and framework == "paddle":
+                continue
+            if dtype in LOW and row.name.endswith(_IDLE):
                 continue
             own = folder / f"{row.arch}-{row.step}-{row.name}-{framework}"
             found.append(Case(row, framework, _port(row, framework, dtype), own))

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from faults import rows_bert, rows_cnn, rows_gpt, rows_rnn, rows_training
-from faults.captures import Case, capture, cases
+from faults.captures import LOW, Case, capture, cases
 from faults.rivals import Pairs, close_by_numpy, close_by_reprod_log, why_no_padiff
 from faults.row import UNEXPLAINED, Row, place
 from portalign.conclude import Conclusion, conclude
@@ -189,7 +189,7 @@ def passes(results: Sequence[Result], *, dtype: str) -> bool:
     faults = [r for r in results if not r.case.row.is_benign]
     flagged = sum(r.case.row.is_benign and not r.is_right for r in results)
     caught = sum(r.is_right for r in faults)
-    if dtype != "float32":
+    if dtype in LOW:
         return caught >= NEEDED_LOW * len(faults) and flagged <= 1
     n_origins = sum(r.is_origin_right for r in faults)
     if not all(r.is_blamed_right for r in faults if r.case.row.part):
@@ -213,7 +213,7 @@ def names_causes(results: Sequence[Result], *, dtype: str) -> bool:
     """Whether the findings name what was planted as often as they have to."""
     by_naming = judged(results)
     n_all = sum(map(len, by_naming.values()))
-    is_low = dtype in ("bfloat16", "float16")
+    is_low = dtype in LOW
     needed = NEEDED_NAMED_LOW if is_low else NEEDED_NAMED
     allowed = ALLOWED_WRONG_LOW if is_low else ALLOWED_WRONG
     return (
@@ -230,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="faults", description="Plant bugs and expect every one to be found."
     )
-    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
+    parser.add_argument("--dtype", choices=["float32", "float64", *LOW], default="float32")
     parser.add_argument(
         "--only", metavar="NAME", action="append", help="rows of this name, or architecture"
     )
