@@ -39,6 +39,11 @@ class Gradients:
     precision: Precision
     state: Mapping[str, Array]
 
+    def among(self, pair: Pair) -> Pair | None:
+        """The pair as the grafted pass has it; None where one side has nothing there."""
+        records = ({r.key: r for r in trace.records} for trace in (self.reference, self.graft))
+        return pair.among(*records, precision=self.precision)
+
 
 def backward_site(given: Gradients, origin: Origin) -> Site | None:
     """The site of a gradient; None where the reference has none or the pass didn't compare it."""
@@ -87,13 +92,8 @@ def _arrived(given: Gradients, key: TensorKey, ours: TensorRecord) -> Array | No
     pair = next((p for p in given.pairing.pairs if p.reference.key == key), None)
     if pair is None or not np.any(pair.candidate.array):
         return np.zeros_like(ours.array)
-    here = _among(given, pair)
+    here = given.among(pair)
     return None if here is None else here.candidate_values()
-
-
-def _among(given: Gradients, pair: Pair) -> Pair | None:
-    records = [{r.key: r for r in t.records} for t in (given.reference, given.graft)]
-    return pair.among(*records, precision=given.precision)
 
 
 def _sources(given: Gradients, path: str, call: int, *, is_own: bool) -> Iterator[Source]:

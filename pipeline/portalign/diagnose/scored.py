@@ -34,9 +34,9 @@ def loss_site(given: Gradients, inputs: Path | None, origin: Origin) -> Site | N
     batch = _batch(inputs)
     losses = [p for p in given.pairing.pairs if _is_first(p, Kind.LOSS)]
     slopes = [p for p in given.pairing.pairs if _is_first(p, Kind.GRADIENT) and not _path(p)]
-    found = [each for each in (_among(given, p) for p in slopes) if each is not None]
+    found = [each for each in (given.among(p) for p in slopes) if each is not None]
     scores = {each.reference.key.slot: _scores(given, each.reference) for each in found}
-    loss = _among(given, losses[0]) if losses else None
+    loss = given.among(losses[0]) if losses else None
     chosen = _chosen(found, scores, batch)
     if loss is None or chosen is None or not batch:
         return None
@@ -58,11 +58,6 @@ def _chosen(
     shapes = {each.array.shape for each in batch if each.array.dtype.kind in "iu"}
     labelled = [p for p in found if scores[p.reference.key.slot].array.shape[:-1] in shapes]
     return next(iter([*labelled, *found]), None)
-
-
-def _among(given: Gradients, pair: Pair) -> Pair | None:
-    records = [{r.key: r for r in t.records} for t in (given.reference, given.graft)]
-    return pair.among(*records, precision=given.precision)
 
 
 def _scores(given: Gradients, gradient: TensorRecord) -> Source:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import ml_dtypes
-import numpy as np
-
 from portalign.diagnose.evidence import Numbers
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
-
-_DTYPES = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
+from portalign.diagnose.low import LOW, through
 
 
 def _round(values: Numbers, name: Value, _reading: Reading) -> Numbers:
-    return values.astype(np.float32).astype(_DTYPES[name]).astype(np.float64)
+    return through(values, name)
 
 
 def _values(_reading: Reading, _chosen: Chosen) -> Iterable[Value]:
-    return _DTYPES
+    return LOW
 
 
 def _tell(turned: Turned) -> Words:
