@@ -82,6 +82,24 @@ def test_updates_of_another_kind_have_no_arguments(name: str) -> None:
     assert read([]) is None
 
 
+def test_few_elements_fit_anything_and_take_what_is_known_of_others() -> None:
+    few = [
+        Update(
+            Start(one.start.weight[:2], one.start.gradient[:2], RATE),
+            one.weight[:2],
+            {},
+        )
+        for one in trained("sgd", {"weight_decay": 0.01})
+    ]
+    known, other = (read(trained("sgd", {"weight_decay": d})) for d in (0.01, 0.02))
+
+    assert known is not None
+    assert other is not None
+    assert read(few) is None
+    assert read(few, [other]) is None
+    assert read(few, [other, known]) is known
+
+
 def test_another_argument_is_as_far_off_as_the_updates_are() -> None:
     theirs = trained("adam", {**ADAM, "eps": 1e-5})
     ours, own = read(trained("adam", ADAM)), read(theirs)
@@ -93,7 +111,7 @@ def test_another_argument_is_as_far_off_as_the_updates_are() -> None:
 
 def gradients() -> list[list[Floats]]:
     random = np.random.default_rng(5)
-    return [[random.normal(size=n) * size for n in (30, 20, 4)] for size in (1.0, 0.3, 0.01)]
+    return [[random.normal(size=n) * size for n in (30, 20, 4)] for size in (1.0, 0.3, 0.2, 0.01)]
 
 
 CLIPS = [
@@ -120,6 +138,8 @@ def test_a_clip_of_another_kind_is_not_read() -> None:
     assert read_clip([clipped_to(some, [0.5, 0.4, 0.9]) for some in gradients()]) is None
     assert read_clip([clipped_to(some, [float("nan")] * 3) for some in gradients()]) is None
     assert read_clip([]) is None
+    halved = clipped_to(gradients()[0], [0.5] * 3)  # in one iteration some limit does it
+    assert read_clip([halved]) is None
 
 
 def test_both_clips_are_told_with_what_differs() -> None:

@@ -27,6 +27,7 @@ from portalign.diagnose.rates.schedule import (
     said,
 )
 from portalign.diagnose.rates.stepping import Explanation, never_stepped, paced, scaled, shifted
+from portalign.diagnose.words import listed
 from portalign.findings import Finding, FindingKind
 from portalign.records import Array, Kind, Precision, Role
 from portalign.request import Json
@@ -93,7 +94,7 @@ def _of_group(group: Group, own: Group, settings: Mapping[str, Json]) -> Finding
     else:
         curves, known = (group.reference, group.candidate), group.schedule(ours)
         found = explain(*curves, settings, where=group.label, ours=known)
-    return replace(found, claim=f"for {group.words}: {found.claim}")
+    return replace(found, claim=f"for {listed(group.owners)}: {found.claim}")
 
 
 def explain(

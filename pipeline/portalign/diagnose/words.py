@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _MOST = 65536  # greatest whole number that is looked for behind a root or a fraction
+
+
+_NAMED = 3  # of several things that are named
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are.
+
+    >>> listed(["a", "b", "c", "d"])
+    'a, b, c and 1 more'
+    """
+    n_more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {n_more} more" if n_more > 0 else "")
 
 
 def number(value: float) -> str:

@@ -19,8 +19,6 @@ from portalign.diagnose.rates.stepping import Explanation
 from portalign.diagnose.words import number
 from portalign.findings import Part
 
-_NAMED = 3  # parameters of a group that are named
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -36,12 +34,6 @@ class Group:
     owners: tuple[str, ...]
     reference: Rates
     candidate: Rates
-
-    @property
-    def words(self) -> str:
-        """The parameters in words."""
-        n_more = len(self.owners) - _NAMED
-        return ", ".join(self.owners[:_NAMED]) + (f" and {n_more} more" if n_more > 0 else "")
 
     def until(self, n_points: int) -> Group:
         """The same over the first iterations only."""

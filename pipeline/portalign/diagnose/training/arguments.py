@@ -24,6 +24,7 @@ Formula = Callable[[Start, Arguments], End]
 # Coefficients that are 0 come out of least squares as 1e-12 at most in float64.
 _NOTHING: Final = 1e-9
 _NO_EPS: Final = 1e-13
+_LEAST: Final = 8  # equations for at most three unknowns at a time
 # Paddle's Adam keeps powers of its betas and not a count: it goes on from the reference's.
 _BY_POWERS: Final = "by_powers"
 
@@ -44,10 +45,20 @@ class Read:
     fitted: Arguments
 
 
-def read(updates: Sequence[Update]) -> Read | None:
-    """The optimizer behind these updates of one parameter; None where no formula makes them."""
+def read(updates: Sequence[Update], known: Sequence[Read] = ()) -> Read | None:
+    """The optimizer behind these updates of one parameter; None where no formula makes them.
+
+    Args:
+        known: what was read off other updates; one that makes these too is taken. Updates of few
+            elements fit anything, so only these are tried for them.
+    """
     moving = [one for one in updates if one.start.rate]
     if not moving:
+        return None
+    for found in known:
+        if all(_fits(one, found.formula(one.start, found.fitted)) for one in moving):
+            return found
+    if sum(one.weight.size for one in moving) < _LEAST:
         return None
     slots = {name for name, array in moving[0].slots.items() if array.shape}
     for needed, reader, formula in _FAMILIES:
@@ -80,10 +91,13 @@ def plain(name: str, value: float) -> float:
 
 
 def _fits(one: Update, end: End) -> bool:
+    """Everything that was recorded comes out, and nothing that the formula keeps is missing."""
+    if not end.slots.keys() <= one.slots.keys():
+        return False
     rounding = float(np.linalg.norm(one.start.weight))
     made = one.start.weight - end.weight
     return fits(made, _taken(one), rounding=rounding) and all(
-        fits(array, one.slots[name]) for name, array in end.slots.items() if name in one.slots
+        fits(array, one.slots[name]) for name, array in end.slots.items()
     )
 
 

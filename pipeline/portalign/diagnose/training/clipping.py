@@ -119,27 +119,24 @@ def _guesses(seen: Sequence[Clipped]) -> Iterator[Clip]:
     }
     for kind, shares in (("norm", wholes), ("each", each)):
         bound = [(n, c) for n, c in shares.items() if 0.0 < c < 1.0]
-        if not bound:
+        if len(bound) < 2:  # one is made by any limit
             continue
         norm, share = bound[0]
         yield Clip(kind, plain("limit", norm * share))
-        if len(bound) > 1:  # limit - share eps = share norm
+        if len(bound) > 2:  # limit - share eps = share norm
             norms, parts = np.array(bound).T
             table = np.stack([np.ones(len(bound)), -parts], axis=1)
             limit, eps = np.linalg.lstsq(table, norms * parts, rcond=None)[0]
             yield Clip(kind, plain("limit", float(limit)), plain("eps", float(eps)))
-    smallest = min(
-        (
-            (share, gradient)
-            for one in seen
-            for gradient, share in zip(one.gradients, one.coefficients, strict=True)
-            if share < 1.0
-        ),
-        key=lambda pair: pair[0],
-        default=None,
-    )
-    if smallest:
-        yield Clip("value", plain("limit", _limit(smallest[1], float(smallest[0]))))
+    cut = [
+        (float(share), gradient)
+        for one in seen
+        for gradient, share in zip(one.gradients, one.coefficients, strict=True)
+        if share < 1.0
+    ]
+    if len(cut) > 1:
+        share, gradient = min(cut, key=lambda pair: pair[0])
+        yield Clip("value", plain("limit", _limit(gradient, share)))
 
 
 def _by_value(gradient: Numbers, limit: float) -> float:

@@ -9,20 +9,21 @@ from typing import Final
 
 import numpy as np
 
+from portalign.compare.blames import at_fault
 from portalign.compare.chain import Link
 from portalign.diagnose.evidence import Evidence
 from portalign.diagnose.known.given import Given, given
 from portalign.diagnose.training import clipping
-from portalign.diagnose.training.arguments import Arguments, misfit, read
+from portalign.diagnose.training.arguments import Read, misfit, read
 from portalign.diagnose.training.batches import explain_batches
 from portalign.diagnose.training.observed import Update, updates
+from portalign.diagnose.words import listed
 from portalign.findings import Finding, FindingKind, Part
 from portalign.records import Precision, Role
 from portalign.store import read_trace
 from portalign.store.layout import ITERATIONS
 
 _PARTS: Final = (Part.OPTIMIZER_STATE, Part.UPDATE)
-_NAMED: Final = 3  # parameters that are named
 _OF_UPDATE: Final = ("eps", "weight_decay", "nesterov", "bias_correction")
 _SWITCHES: Final = {
     "nesterov": "Nesterov's momentum",
@@ -32,6 +33,7 @@ _SWITCHES: Final = {
 _WORDS: Final = {"l2": "coupled weight decay (L2)", "initial_accumulator": "initial accumulator"}
 _KINDS: Final = ("decoupled", "coupled (L2, part of the gradient)")
 _EQUAL: Final = {"eps": 1e-3}  # relative, as eps is read off what it hardly changes; others 1e-6
+_Both = tuple[Mapping[str, list[Update]], Mapping[str, list[Update]]]
 _Differing = dict[str, dict[tuple[float, float], list[str]]]  # by argument and by both values
 
 
@@ -83,34 +85,51 @@ def _clipping(links: Sequence[Link], values: Given, label: str) -> dict[str, Fin
 def _optimizer(
     links: Sequence[Link], values: Given, labels: Mapping[Part, str]
 ) -> dict[str, Finding]:
-    wrong = {link.owner for link in links if link.is_wrong and link.part in _PARTS}
+    wrong = {link.owner for link in at_fault(links) if link.part in _PARTS}
     if not labels.keys() & set(_PARTS):
         return {}
-    both = tuple(updates(links, values, role) for role in Role)
+    both = (updates(links, values, Role.REFERENCE), updates(links, values, Role.CANDIDATE))
     if left_out := _left_out(links, both[1], wrong):
         label = labels.get(Part.UPDATE, "")
         return {label: replace(left_out, where=(label,))} if label else {}
+    read_off = _read_off(both, wrong)
     differing: _Differing = {}
-    befores, residues = [], []
     for owner in both[0]:
-        ours, theirs = (read(side.get(owner, ())) for side in both)
-        if ours is None or theirs is None or ours.formula is not theirs.formula:
-            if owner in wrong:
-                return {}  # it isn't the arguments
-            continue
-        names = _unequal(ours.arguments, theirs.arguments)
-        if bool(names) != (owner in wrong):
-            return {}
-        for name in names:
-            pair = ours.arguments[name], theirs.arguments[name]
-            differing.setdefault(name, {}).setdefault(pair, []).append(owner)
-        if names:
-            befores.append(misfit(both[1][owner], ours))
-            residues.append(misfit(both[1][owner], theirs))
+        for name in _unequal(*read_off[owner]) if owner in read_off else ():
+            ours, theirs = (side.arguments[name] for side in read_off[owner])
+            differing.setdefault(name, {}).setdefault((ours, theirs), []).append(owner)
+    falls = [
+        tuple(misfit(both[1][owner], side) for side in read_off[owner])
+        for owner in both[0]
+        if owner in read_off and owner in wrong
+    ]
     found = {}
     for label, names in _by_place(differing, labels).items():
         told = {name: differing[name] for name in names}
-        found[label] = _finding(label, told, len(both[0]), max(befores), max(residues))
+        before, residue = (max(fall[at] for fall in falls) for at in (0, 1))
+        found[label] = _finding(label, told, len(both[0]), before, residue)
+    return found
+
+
+def _read_off(both: _Both, wrong: set[str]) -> dict[str, tuple[Read, Read]]:
+    """Both sides' optimizers by parameter, the largest first; nothing where arguments don't explain
+    every parameter that is wrong, and no other.
+    """
+    found: dict[str, tuple[Read, Read]] = {}
+    known: tuple[list[Read], list[Read]] = ([], [])
+    for owner in sorted(both[0], key=lambda name: -both[0][name][0].weight.size):
+        ours = read(both[0][owner], known[0])
+        theirs = read(both[1].get(owner, ()), [*([ours] if ours else []), *known[1]])
+        if ours is None or theirs is None or ours.formula is not theirs.formula:
+            if owner in wrong:
+                return {}
+            continue
+        if bool(_unequal(ours, theirs)) != (owner in wrong):
+            return {}
+        found[owner] = ours, theirs
+        for some, one in zip(known, found[owner], strict=True):
+            if not any(one is other for other in some):
+                some.append(one)
     return found
 
 
@@ -129,7 +148,7 @@ def _left_out(
         "parameter-left-out",
         FindingKind.CAUSE,
         (),
-        f"the candidate's optimizer doesn't hold {_named(owners)}",
+        f"the candidate's optimizer doesn't hold {listed(owners)}",
         f"it has no learning rate for {'it' if len(owners) == 1 else 'them'}, and "
         f"{sum(len(theirs[name]) for name in owners)} updates left what they started from bit for "
         "bit",
@@ -204,18 +223,14 @@ def _said(name: str, ours: float, theirs: float) -> str:
 
 
 def _where(owners: Sequence[str], n_owners: int) -> str:
-    return "" if len(owners) == n_owners else f" for {_named(owners)}"
+    return "" if len(owners) == n_owners else f" for {listed(owners)}"
 
 
-def _named(owners: Sequence[str]) -> str:
-    n_more = len(owners) - _NAMED
-    return ", ".join(owners[:_NAMED]) + (f" and {n_more} more" if n_more > 0 else "")
-
-
-def _unequal(ours: Arguments, theirs: Arguments) -> list[str]:
+def _unequal(ours: Read, theirs: Read) -> list[str]:
     """Names of the arguments that differ."""
+    pairs = ((name, value, theirs.arguments[name]) for name, value in ours.arguments.items())
     return [
         name
-        for name, value in ours.items()
-        if not math.isclose(value, theirs[name], rel_tol=_EQUAL.get(name, 1e-6), abs_tol=1e-13)
+        for name, one, other in pairs
+        if not math.isclose(one, other, rel_tol=_EQUAL.get(name, 1e-6), abs_tol=1e-13)
     ]
