@@ -10,9 +10,15 @@ import numpy as np
 
 from portalign.diagnose.evidence import Numbers
 
+TF32 = "TF32"  # float32 with 10 bits of mantissa, as tensor cores take it
 LOW: Mapping[str, type] = MappingProxyType({"bfloat16": ml_dtypes.bfloat16, "float16": np.float16})
 
 
 def through(values: Numbers, name: str) -> Numbers:
     """Values rounded through a narrow type, by way of float32 as both frameworks do."""
-    return np.asarray(values.astype(np.float32).astype(LOW[name]), np.float64)
+    single = values.astype(np.float32)
+    if name != TF32:
+        return np.asarray(single.astype(LOW[name]), np.float64)
+    # half of the last kept bit is added, the 13 bits below are cut off: ties go away from zero
+    bits = (single.view(np.uint32) + np.uint32(0x1000)) & np.uint32(0xFFFFE000)
+    return np.asarray(bits.view(np.float32), np.float64)

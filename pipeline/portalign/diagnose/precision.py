@@ -101,7 +101,7 @@ def _rounded(
     before = member.off(knobs)
     for knob in rounding:
         for value in knob.values(member.reading, member.chosen):
-            if member.off(knobs, **{knob.name: value}) <= _FALL * before:
+            if member.off(knobs, **{knob.name: value}) < _FALL * before:
                 return knob, value
     return None
 

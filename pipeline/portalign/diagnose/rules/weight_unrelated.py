@@ -13,7 +13,7 @@ from portalign.diagnose.evidence import Numbers
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
 
 _SPARE = 4  # rows of the input beyond its width: with fewer any matrix would seem to fit
-_WIDEST = 1024  # solving for the matrix takes the cube of its width: 2 s of one core at 1024
+_WIDEST = 1024  # solving for the matrix takes the cube of its width: 3 s of one core at 1024
 _ENOUGH = 2  # times its width: rows from which it is solved; the proof takes all of them
 
 
