@@ -62,13 +62,17 @@ def findings(
 
 
 def with_statistics(found: Iterable[Finding], own: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Other findings with these added; a place that these explain is unexplained no more."""
+    """Other findings with these added; a place that these explain is unexplained no more, and what
+    the frameworks differ in is no fault there.
+    """
     explained = {label for each in own if each.is_confirmed for label in each.where}
+    by_frameworks = [each for each in own if each.kind is FindingKind.KNOWN_DIFFERENCE]
+    known = {label for each in by_frameworks for label in each.where}
     others = []
     for each in found:
-        if each.kind is not FindingKind.UNEXPLAINED:
-            others.append(each)
-        elif left := tuple(label for label in each.where if label not in explained):
+        told = explained if each.kind is FindingKind.UNEXPLAINED else known & explained
+        left = tuple(label for label in each.where if label not in told)
+        if left or not each.where:
             others.append(replace(each, where=left))
     return (*own, *others)
 
