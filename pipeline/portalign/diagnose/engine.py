@@ -55,7 +55,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
             found.append(lost)
             continue
         site = doctor.seen(sites, origin)
-        made = next((at for at, one in enumerate(found) if site and _is_of_state(site, one)), None)
+        made = _of_state(site, found) if site else None
         if made is not None:
             found[made] = _with_made(found[made], origin)
             continue
@@ -157,9 +157,11 @@ class Doctor:
                 yield each
 
 
-def _is_of_state(site: Site, finding: Finding) -> bool:
-    """The finding is on state from which the module makes what it returns."""
-    return finding.rule.startswith("state-") and made_from(site) in finding.where
+def _of_state(site: Site, findings: Sequence[Finding]) -> int | None:
+    """Which finding is on state from which the module makes what it returns."""
+    on_state = [at for at, one in enumerate(findings) if one.rule.startswith("state-")]
+    name = made_from(site) if on_state else None
+    return next((at for at in on_state if name in findings[at].where), None)
 
 
 def _with_made(finding: Finding, origin: Origin) -> Finding:

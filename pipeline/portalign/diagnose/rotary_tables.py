@@ -34,9 +34,9 @@ def made_from(site: Site) -> str | None:
 
 
 def _is_made(view: View, state: Array, site: Site) -> bool:
-    if view.target.ndim < 2:
-        return False
     good, rates = needed(site), np.asarray(state, np.float64)
+    if view.target.ndim < 2 or not (rates > 0).all():
+        return False
     return any(
         relative(np.broadcast_to(table, view.target.shape), view.target) <= good
         for table in _tables(rates, view.target.shape)
