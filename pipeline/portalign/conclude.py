@@ -35,7 +35,7 @@ from portalign.compare.scores import (
 from portalign.compare.untwinned import settle_drift
 from portalign.config import Port
 from portalign.diagnose.batch_norm import findings, with_statistics
-from portalign.diagnose.engine import diagnose
+from portalign.diagnose.engine import Diagnosis, diagnose
 from portalign.diagnose.evidence import Evidence
 from portalign.diagnose.known.settle import known_differences, settle_known, without_known
 from portalign.diagnose.known.settle import reservations as own_differences
@@ -102,11 +102,13 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     divergence = with_faults(divergence, chain.faults, (*comparisons, *grafted))
     captured = (reference, candidate, folder / GRAFT, pairing, comparisons, divergence)
     evidence = Evidence(*captured, port.as_dict(), folder / INPUTS, chain.links)
-    diagnosis = diagnose(evidence)
-    settled = None if port.weights.carry else settle_rewritten(evidence, diagnosis.findings)
+    settled = None if port.weights.carry else settle_rewritten(evidence)
+    # every module behind a rewritten weight differs: a search of causes would be long and in vain
+    is_equivalent = settled is not None and settled.divergence == Divergence()
+    diagnosis = Diagnosis(()) if is_equivalent else diagnose(evidence)
     if settled:
         comparisons, divergence = settled.comparisons, settled.divergence
-        diagnosis = replace(diagnosis, findings=settled.findings)
+        diagnosis = replace(diagnosis, findings=(*settled.findings, *diagnosis.findings))
     statistics = findings(pairing, comparisons, (reference, candidate), divergence)
     sides = _infos(reference, candidate)
     handed = folder / ITERATIONS / Role.REFERENCE.value

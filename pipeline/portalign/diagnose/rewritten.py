@@ -43,16 +43,16 @@ class Settled:
     findings: tuple[Finding, ...]
 
 
-def settle_rewritten(evidence: Evidence, findings: Sequence[Finding]) -> Settled | None:
+def settle_rewritten(evidence: Evidence) -> Settled | None:
     """Settle a step whose candidate computes the same from rewritten weights of its own.
 
     Args:
         evidence: of a forward step whose port says ``weights: {carry: false}``.
-        findings: what the diagnosis found; kept unless everything that differs is equivalent.
 
     Returns:
         None where the outputs don't agree up to a constant per position, or where there are no
-        float64 twins to tell. Weights that no transform explains keep failing.
+        float64 twins to tell. Weights that no transform explains keep failing, and the divergence
+        stays as it is.
     """
     failing = [c for c in evidence.comparisons if c.outcome is Outcome.FAIL]
     pairs = {each.label: each for each in evidence.pairing.pairs}
@@ -66,7 +66,7 @@ def settle_rewritten(evidence: Evidence, findings: Sequence[Finding]) -> Settled
     unexplained = [label for label in changes if label not in explained]
     named = [*filter(None, gauges), *_rewritings(explained), *_alone(state.unmatched())]
     if unexplained:
-        return Settled(evidence.comparisons, evidence.divergence, (*named, *findings))
+        return Settled(evidence.comparisons, evidence.divergence, tuple(named))
     settled = tuple(_passed(c) if c in failing else c for c in evidence.comparisons)
     return Settled(settled, Divergence(), tuple(named))
 
