@@ -36,7 +36,7 @@ class Perceptron(nn.Module):
         self.fc2 = nn.Linear(WIDTH, CLASSES)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        x = self.fc1(x)
+        x = self.fc1(x.to(self.fc1.weight.dtype))
         if self.on("norm_in_eval"):
             self.norm.eval()
         x = torch.tanh(self.normed(x))

@@ -73,9 +73,10 @@ def summary(results: Sequence[Result]) -> list[str]:
     lines.append(f"origin exactly right: {n_right} of {len(faults)} ({share:.0%})")
     trained = [r for r in faults if r.case.row.part]
     if trained:
+        latest = max((r.blames[0][1] for r in trained if r.blames), default="none")
         lines.append(
             f"blamed right: {sum(r.is_blamed_right for r in trained)} of {len(trained)} training "
-            f"faults, the latest in iteration {max(r.blames[0][1] for r in trained if r.blames)}"
+            f"faults, the latest in iteration {latest}"
         )
     return lines + _causes(results) + _gap(faults, benign)
 
