@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -111,3 +112,16 @@ def test_the_rounded_constant_is_named() -> None:
 
     assert len(notes) == 1
     assert "LayerNorm.eps 0.0007" in notes[0]
+
+
+def test_low_arrays_are_read_as_they_are_while_a_twin_is_lifted() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from portalign.frameworks.pytorch.modules import from_numpy
+
+    values = np.array([[1.5, -2.0, 3.25]], ml_dtypes.bfloat16)  # three: no whole double
+
+    with frameworks.load("torch").lifted():
+        read = from_numpy(values)
+
+    assert read.dtype is torch.bfloat16
+    assert read.tolist() == values.tolist()

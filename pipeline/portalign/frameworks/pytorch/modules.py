@@ -73,13 +73,14 @@ def to_numpy(tensor: torch.Tensor) -> Array:
 
 def from_numpy(array: Array) -> torch.Tensor:
     """A tensor that shares `array`'s memory where torch can; unsigned 16/32/64-bit integers keep
-    their type.
+    their type. The dtype is the array's, even while a twin is lifted.
     """
     name = array.dtype.name
     for dtype, (integers, viewed) in _VIEWED.items():
         if viewed == name:
             width = np.int16 if integers is torch.int16 else np.int8
-            return torch.from_numpy(array.view(width)).view(dtype)
+            with torch._C.DisableTorchFunction():  # a lifted dtype argument would mean float64
+                return torch.from_numpy(array.view(width)).view(dtype)
     return torch.from_numpy(array).to(torch.get_default_device())
 
 
