@@ -3,9 +3,9 @@
 Every measurement runs in a fresh process with the files in the page cache, imports apart; the best
 of some rounds counts, by wall and by processor time each, and the contestants take turns so that a
 busy machine slows all alike. "Merely read and summed" is the plain way: both files into one buffer,
-piece by piece, each piece summed by numpy, on one thread. The command is measured as a user runs
-it, on its threads, and its aims are by wall time; beside it stands the same comparison on one
-thread, and summing the mapped files, both without an aim.
+piece by piece, each piece summed by numpy, in one process. The command is measured as a user runs
+it, on all its processes, and its aims are by wall time; beside it stands the same comparison in one
+process, and summing the mapped files, both without an aim.
 
     python scripts/bench_compare.py            # 2 GB of float32 pairs
     python scripts/bench_compare.py --gb 0.25  # quick
@@ -31,6 +31,7 @@ import numpy as np
 
 from portalign.compare.measure import measure
 from portalign.compare.pairs import compare
+from portalign.compare.shares import MAX_PROCESSES
 from portalign.foreign import read_arrays
 from portalign.records import Array, Kind, TensorKey
 
@@ -99,19 +100,24 @@ def _in_child(name: str, folder: Path) -> Result:
 
 
 def _timed(work: Callable[[], object]) -> Result:
-    start, start_cpu = time.perf_counter(), time.process_time()
+    start, start_cpu = time.perf_counter(), sum(os.times()[:4])
     work()
-    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+    seconds, cpu = time.perf_counter() - start, sum(os.times()[:4]) - start_cpu
     return {"seconds": seconds, "cpu": cpu, "peak": _peak_bytes()}
 
 
 def _peak_bytes() -> float:
-    """Peak memory of this process; ``ru_maxrss`` on Linux keeps that of the writing parent."""
+    """Peak memory of this process, and of each child as if the largest: shared pages count twice.
+
+    This process's ``ru_maxrss`` on Linux keeps that of the writing parent.
+    """
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024.0
+    of_children = children * (min(MAX_PROCESSES, os.cpu_count() or 1) - 1)
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return float(line.split()[1]) * 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return float(line.split()[1]) * 1024 + of_children
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) + of_children
 
 
 def _read_and_sum(folder: Path) -> Result:
@@ -153,14 +159,14 @@ def _compare_pairs(reference: dict[str, Array], candidate: dict[str, Array]) -> 
 
 
 def _portalign_arrays(folder: Path) -> Result:
-    """Folders of plain arrays, from opening the files to the verdicts, on one thread."""
+    """Folders of plain arrays, from opening the files to the verdicts, in one process."""
     return _timed(
         lambda: _compare_pairs(read_arrays(folder / "reference"), read_arrays(folder / "candidate"))
     )
 
 
 def _portalign_dumps(folder: Path) -> Result:
-    """reprod_log's own dumps, from opening the files to the verdicts, on one thread."""
+    """reprod_log's own dumps, from opening the files to the verdicts, in one process."""
     return _timed(
         lambda: _compare_pairs(
             read_arrays(folder / "reference.npy"), read_arrays(folder / "candidate.npy")
@@ -225,8 +231,8 @@ CONTESTANTS: dict[str, Callable[[Path], Result]] = {
     "map and sum": _map_and_sum,
     "portalign compare, arrays": lambda folder: _command(folder, ""),
     "portalign compare, reprod_log dumps": lambda folder: _command(folder, ".npy"),
-    "one thread, arrays": _portalign_arrays,
-    "one thread, reprod_log dumps": _portalign_dumps,
+    "one process, arrays": _portalign_arrays,
+    "one process, reprod_log dumps": _portalign_dumps,
     "portalign, arithmetic alone": _portalign_loaded,
     "reprod_log, its dumps": _reprod_dumps,
     "reprod_log, arithmetic alone": _reprod_loaded,
@@ -249,8 +255,8 @@ def _report(best: dict[str, Result], n_bytes: int) -> int:
          "reprod_log, arithmetic alone", 0.0),
         ("arrays over reading and summing", arrays, "read and sum", AIM_READ),
         ("dumps over reading and summing", dumps, "read and sum", AIM_READ),
-        ("one thread: arrays over the same", "one thread, arrays", "read and sum", 0.0),
-        ("one thread: dumps over the same", "one thread, reprod_log dumps", "read and sum", 0.0),
+        ("one process: arrays over the same", "one process, arrays", "read and sum", 0.0),
+        ("one process: dumps over the same", "one process, reprod_log dumps", "read and sum", 0.0),
         ("arrays over mapping and summing", arrays, "map and sum", 0.0),
     ]  # fmt: skip
     print(f"  {'all statistics, ratio of':36s} {'wall':>6s} {'cpu':>6s}")

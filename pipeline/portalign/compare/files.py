@@ -1,24 +1,21 @@
 """Compare two dumps on disk, whoever wrote them, array by array under equal names.
 
 Reading is `portalign.foreign`'s; there are no float64 twins here, so a tolerance per dtype decides.
-Pairs are measured on several threads: numpy lets go of the interpreter lock while it computes and
-reads, and each thread holds no more than the pieces of its own pair.
+Large dumps are shared out to processes (`shares`), each of which holds no more than the pieces of
+its own pair.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from portalign.compare.pairs import compare
+from portalign.compare.shares import shared_out
 from portalign.compare.tolerance import for_dtype
 from portalign.foreign import read_arrays
 from portalign.records import Array, Kind, Role, TensorKey
 from portalign.results import Comparison, Unpaired
-
-MAX_THREADS = 4  # reading and summing is bound by memory from about there
 
 
 def compare_files(
@@ -47,7 +44,8 @@ def compare_files(
         arrays[1] = {reference.stem: arrays[1][candidate.stem]}
     keys = [{name: TensorKey(Kind.OUTPUT, name) for name in side} for side in arrays]
 
-    def compared(order: int, name: str) -> Comparison:
+    def compared(pair: tuple[int, str]) -> Comparison:
+        order, name = pair
         array = arrays[0][name]
         other = _as_scalar_like(array, arrays[1][name])
         tolerance = for_dtype(array.dtype.name, relative=relative)
@@ -55,9 +53,9 @@ def compare_files(
             array, other, key=keys[0][name], tolerance=tolerance, label=name, order=order
         )
 
-    shared = [(order, name) for order, name in enumerate(arrays[0]) if name in arrays[1]]
-    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        comparisons = tuple(pool.map(lambda pair: compared(*pair), shared))
+    paired = [(order, name) for order, name in enumerate(arrays[0]) if name in arrays[1]]
+    n_bytes = sum(arrays[0][name].nbytes for _, name in paired)
+    comparisons = shared_out(compared, paired, n_bytes=n_bytes)
     unpaired = [
         Unpaired(
             role.value, key, f"the {missing.value} has no array of this name", is_promised=True
@@ -69,7 +67,7 @@ def compare_files(
         for name, key in own.items()
         if name not in others
     ]
-    return comparisons, tuple(unpaired)
+    return tuple(comparisons), tuple(unpaired)
 
 
 def _is_bare(path: Path, arrays: Mapping[str, Array]) -> bool:
