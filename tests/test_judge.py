@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import ml_dtypes
 import numpy as np
@@ -396,6 +397,31 @@ def test_the_backward_pass_costs_low_dtypes_more(kind: Kind, off: float, expecte
     sides = [(SINGLE * by).astype(ml_dtypes.bfloat16) for by in (1.0, off)]
 
     assert compare(sides[0], sides[1], key=TensorKey(kind, "weight")).verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("n", "apart", "expected"),
+    [
+        (2, 20.0, Verdict.ROUNDING),  # luck of one side: two numbers have no statistics
+        (2, 8192.0, Verdict.PRECISION),  # a side in float16
+        (64, 20.0, Verdict.PRECISION),
+    ],
+)
+def test_few_numbers_may_be_lucky_but_not_low(n: int, apart: float, expected: Verdict) -> None:
+    exact = np.full(n, 1e-3)
+    own = 1e-8
+    native = measure((exact + own).astype(np.float64), (exact - own * apart).astype(np.float64))
+    single = replace(native, dtype_reference="float32", dtype_candidate="float32")
+
+    found = judge(
+        single,
+        measure(exact, exact),
+        own_reference=own * math.sqrt(n),
+        own_candidate=own * apart * math.sqrt(n),
+        tolerance=for_dtype("float32"),
+    )
+
+    assert found.verdict is expected
 
 
 def test_complex_numbers_have_the_tolerance_of_their_parts_and_the_users_own_replaces_all() -> None:

@@ -16,6 +16,7 @@ from portalign.compare.tolerance import (
     SCALAR_EPS,
     TWIN_RELATIVE,
     TWIN_SCALE,
+    asymmetry_of,
     epsilon,
 )
 from portalign.results import Basis, Measurement, Outcome, Tolerance, Verdict
@@ -84,7 +85,8 @@ def judge(
         return _near_tie(native) if twin and is_computed else _unequal_integers(native)
     if twin and own_reference is not None and own_candidate is not None:
         own = own_reference, own_candidate
-        allowed = ROUNDING_RATIO * _counted(*own, asymmetry) + _floor(native, twin, scale)
+        counted = _counted(*own, asymmetry_of(native.n_elements, asymmetry))
+        allowed = ROUNDING_RATIO * counted + _floor(native, twin, scale)
         return _rounding(native, twin, *own, max(allowed, least))
     return _within(native, tolerance, note)
 
@@ -141,17 +143,10 @@ def _twins(native: Measurement, twin: Measurement, allowed: float) -> Judgement 
 
 def _equal(native: Measurement) -> Judgement:
     if native.is_bitwise_equal:
-        return Judgement(
-            Verdict.IDENTICAL, Basis.BITS, Outcome.PASS, 0.0, 0.0, "Equal bit for bit."
-        )
-    return Judgement(
-        Verdict.CLOSE,
-        Basis.BITS,
-        Outcome.PASS,
-        0.0,
-        0.0,
-        f"Equal values, {native.dtype_reference} against {native.dtype_candidate}.",
-    )
+        text = "Equal bit for bit."
+        return Judgement(Verdict.IDENTICAL, Basis.BITS, Outcome.PASS, 0.0, 0.0, text)
+    text = f"Equal values, {native.dtype_reference} against {native.dtype_candidate}."
+    return Judgement(Verdict.CLOSE, Basis.BITS, Outcome.PASS, 0.0, 0.0, text)
 
 
 def _unequal_integers(native: Measurement) -> Judgement:
