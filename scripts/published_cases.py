@@ -44,7 +44,14 @@ _TABLE = "glue before model.transformer.h.0 in.0"
 _CORE = "self_attn.o_proj in.0"
 
 
-def _ctrl(name: str, exit_code: int, experiment: str, *overrides: str, begins: str = "") -> Run:
+def _ctrl(
+    name: str,
+    exit_code: int,
+    experiment: str,
+    *overrides: str,
+    begins: str = "",
+    causes: tuple[str, ...] = (),
+) -> Run:
     said = "differences grow with depth, collapse at the last norm; rounding or not: not known"
     return Run(
         "ctrl",
@@ -54,6 +61,7 @@ def _ctrl(name: str, exit_code: int, experiment: str, *overrides: str, begins: s
         exit_code,
         overrides=(*BIG, *overrides),
         begins=begins,
+        causes=causes,
         experiment=experiment,
     )
 
@@ -95,7 +103,14 @@ _SCALE = "division by 14.9666), in the reference 0.0625 = 1/16"
 _CAP = "the soft-cap of the attention scores is none, in the reference 50"
 
 RUNS = (
-    _ctrl("random, no mask", 1, "random_init_unmasked", "twin=on", begins=_TABLE),
+    _ctrl(
+        "random, no mask",
+        1,
+        "random_init_unmasked",
+        "twin=on",
+        begins=_TABLE,
+        causes=("sinusoid of base 10000 computed in another way in float32",),
+    ),
     _ctrl("random, right padding", 0, "random_init_masked", "settings.padding=right", "twin=off"),
     _ctrl(
         "trained-like, no mask",
@@ -128,6 +143,7 @@ RUNS = (
         1,
         overrides=("settings.table=copied", "settings.padding=left"),
         begins="attention_mask",
+        causes=("-1e+04 for each of up to 2 reasons", "rows whose keys are all masked"),
     ),
     Run(
         "bert",

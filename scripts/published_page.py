@@ -158,7 +158,8 @@ def _of_ctrl(runs: Mapping[tuple[str, str], Ended]) -> dict[str, Any]:
     ]
     names = ("pretrained_unmasked", "pretrained_unmasked_embedding_copied")
     theirs = [published(name)["hidden_states.47"] for name in names]
-    padding = runs["ctrl", "left padding (small)"].report["divergence"]
+    padding = runs["ctrl", "left padding (small)"].report
+    table = own.report["findings"][0]
     large = [one for one in runs.values() if one.run.experiment]
     return {
         "times": "\n".join(_times(large)),
@@ -173,7 +174,11 @@ def _of_ctrl(runs: Mapping[tuple[str, str], Ended]) -> dict[str, Any]:
         "copied_first": curves[1][0],
         "share": 1.0 - curves[1][47] / curves[0][47],
         "published_share": 1.0 - theirs[1] / theirs[0],
-        "padding_place": padding["origins"][0],
+        "own_claim": table["claim"],
+        "own_before": table["before"],
+        "own_after": table["after"],
+        "padding_place": padding["divergence"]["origins"][0],
+        "padding_claim": padding["findings"][0]["claim"],
     }
 
 

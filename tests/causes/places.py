@@ -67,13 +67,15 @@ def glue(
     *,
     earlier: Mapping[str, npt.NDArray[np.generic]],
     state: Mapping[str, Numbers] | None = None,
+    other_state: Mapping[str, Numbers] | None = None,
 ) -> Site:
     """What arrives at a module; `earlier` in execution order, "path slot" to values."""
     sources = tuple(
         Source(name, *name.split(" "), "Linear", array) for name, array in reversed(earlier.items())
     )
     views = (
-        View(made, (), sources, dict(state or {}), "fc", "") for made in (reference, candidate)
+        View(made, (), sources, dict(values or {}), "fc", "")
+        for made, values in ((reference, state), (candidate, other_state or state))
     )
     label = "glue before fc in.0"
     return Site(Origin(label, OriginKind.GLUE, "fc", "in.0"), *views)
