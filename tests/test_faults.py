@@ -29,7 +29,8 @@ CHOSEN = {
     "rnn": "gate_order mean_counts_padding truncated_backward state_detached "
     "start_detached mean_by_matmul peephole median_pooled",
     "mlp": "rate_cosine_ahead clip_each clip_eps beta2 decay_of_biases decay_coupled loss_summed "
-    "loss_ignored_counted batches_swapped fc1_frozen norm_momentum_turned without_clip_each",
+    "loss_ignored_counted loss_unweighted loss_accumulated_undivided batches_swapped fc1_frozen "
+    "dropout_rate norm_momentum_turned norm_not_kept without_clip_each",
 }
 THREE_PLACES = (
     "layers.0.mlp.act >layers.0.mlp.fc2 >layers.1.attention.dense layers.2.attention_norm"

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from causes.places import module
 from portalign.compare.fed import batch_links
 from portalign.diagnose.known.updates import Start
+from portalign.diagnose.rules.dropout_rate import RULE as DROPOUT
 from portalign.diagnose.training.arguments import FORMULAS, misfit, read
 from portalign.diagnose.training.batches import explain_batches
 from portalign.diagnose.training.clipping import Clip, clipped_to
@@ -152,6 +154,17 @@ def test_both_clips_are_told_with_what_differs() -> None:
     assert norm.against(Clip("norm", 0.5, 1e-4)).endswith(
         "what is added to the norm 0 against 0.0001"
     )
+
+
+def test_what_a_relu_lets_through_is_no_dropout() -> None:
+    x = np.random.default_rng(7).normal(size=(6, 8))
+    through = np.maximum(x, 0.0)
+    kept = np.random.default_rng(8).random(x.shape) < 0.7
+
+    assert list(DROPOUT.propose(module(through, 2 * through, inputs={"in.0": x}))) == []
+    assert list(DROPOUT.propose(module(kept * x, x, inputs={"in.0": x}))) == []
+    assert list(DROPOUT.propose(module(kept * x, kept[::-1] * x, inputs={"in.0": x}))) == []
+    assert len(list(DROPOUT.propose(module(kept * x, 2 * kept * x, inputs={"in.0": x})))) == 1
 
 
 def batches(*values: float) -> list[TensorRecord]:

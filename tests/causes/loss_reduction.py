@@ -11,11 +11,17 @@ POWERS = np.exp(SCORES)
 SHARES = POWERS / POWERS.sum(-1, keepdims=True)
 
 
-def made(weights: Numbers, labels: np.ndarray, soft: Numbers | None = None) -> Numbers:
+def made(
+    weights: Numbers,
+    labels: np.ndarray,
+    soft: Numbers | None = None,
+    *,
+    shares: Numbers = SHARES,
+) -> Numbers:
     """Value and gradient of the cross entropies of all places times weights."""
     hot = np.eye(7)[np.maximum(labels, 0)] if soft is None else soft
-    value = -(weights * (hot * np.log(SHARES)).sum(-1)).sum()
-    return np.concatenate([[value], (weights[..., None] * (SHARES - hot)).ravel()])
+    value = -(weights * (hot * np.log(shares)).sum(-1)).sum()
+    return np.concatenate([[value], (weights[..., None] * (shares - hot)).ravel()])
 
 
 def fault(

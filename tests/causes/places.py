@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from portalign.diagnose.evidence import Site, Source, View
+from portalign.diagnose.scored import BATCHES
 from portalign.findings import Origin, OriginKind
+from portalign.request import Json
 
 Numbers = npt.NDArray[np.float64]
 
@@ -110,14 +112,22 @@ def gradient(
 
 
 def loss(
-    reference: Numbers, candidate: Numbers, *, scores: Numbers, labels: npt.NDArray[np.int64]
+    reference: Numbers,
+    candidate: Numbers,
+    *,
+    scores: Numbers,
+    labels: npt.NDArray[np.int64],
+    n_batches: int = 1,
 ) -> Site:
-    """A loss: its value, then its gradient at the scores, flattened."""
+    """A loss: its value, then its gradient at the scores, flattened; of batches that are
+    accumulated, one behind the other.
+    """
     inputs = (
         Source("out.logits", "", "out.logits", "", scores),
         Source("labels", "", "labels", "", labels),
     )
-    views = (View(made, inputs, inputs, {}, "", "") for made in (reference, candidate))
+    settings: dict[str, Json] = {BATCHES: n_batches}
+    views = (View(made, inputs, inputs, {}, "", "", settings) for made in (reference, candidate))
     return Site(Origin("loss loss", OriginKind.LOSS, "loss"), *views)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from faults.row import FRAMEWORKS, UNEXPLAINED, Row
+from faults.row import FRAMEWORKS, Row
 from portalign.findings import Part
 
 _GIT = "https://github.com/"
@@ -37,17 +37,16 @@ _CAUSES = {
     "without_head": "parameter-left-out",
     "loss_summed": "loss-reduction",
     "loss_unsmoothed": "loss-smoothing",
-    "loss_unweighted": UNEXPLAINED,
+    "loss_unweighted": "loss-weights",
     "loss_ignored_counted": "loss-ignored",
-    "loss_accumulated_undivided": UNEXPLAINED,
+    "loss_accumulated_undivided": "loss-accumulation",
     "loss_shifted_twice": "loss-shift",
     "fc1_frozen": "parameter-frozen",
     "detached": "gradient-cut",
-    "dropout_rate": UNEXPLAINED,
+    "dropout_rate": "dropout-rate",
     "dropout_missing": "term-replaced",
-    "dropout_unscaled": "term-scaled",
+    "dropout_unscaled": "term-scaled dropout-rate",
     "norm_in_eval": "bn-statistics",
-    "norm_not_kept": UNEXPLAINED,
 }
 
 

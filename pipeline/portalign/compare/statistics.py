@@ -79,19 +79,26 @@ def first_iteration(records: Records, key: TensorKey) -> Iteration | None:
     """
     for precision in reversed(Precision):
         inputs = _inputs(records, key.path, precision)
-        found = [
-            records.get(replace(key, slot=slot, iteration=iteration, precision=at))
-            for slot in (SLOTS[key.slot], key.slot)
-            for iteration, at in ((0, Precision.NATIVE), (1, precision))
-        ]
-        state = [wide(record.array) for record in found if record is not None]
-        if not inputs or len(state) < len(found) or len({each.shape for each in state}) > 1:
+        state = _state(records, key, precision)
+        if not inputs or not state or len({each.shape for each in state}) > 1:
             continue
         moments = [_moments(array, state[0].size) for array in inputs]
         batches = tuple(each for each in moments if each is not None)
         if len(batches) == len(inputs):
             n = inputs[0].size // state[0].size
             return Iteration((state[0], state[1]), (state[2], state[3]), batches, n)
+    return None
+
+
+def still(records: Records, key: TensorKey, other: Iteration) -> Iteration | None:
+    """The same of a side whose module was never called, if its statistics never changed: with the
+    other side's batches.
+    """
+    for precision in reversed(Precision):
+        state = _state(records, key, precision)
+        is_still = len(state) == 4 and all(map(np.array_equal, state[::2], state[1::2]))
+        if is_still and state[0].shape == other.mean[0].shape:
+            return replace(other, mean=(state[0], state[1]), variance=(state[2], state[3]))
     return None
 
 
@@ -107,6 +114,17 @@ def statistics(one: Iteration) -> Statistics:
         _ratio(one.variance[1] - variance, one.variance[1] - one.variance[0]),
     )
     return Statistics(share, factor, one.n, len(one.batches), max(misfits))
+
+
+def _state(records: Records, key: TensorKey, precision: Precision) -> list[Numbers]:
+    """Mean before and after the first iteration, then the variance; empty where one is missing."""
+    found = [
+        records.get(replace(key, slot=slot, iteration=iteration, precision=at))
+        for slot in (SLOTS[key.slot], key.slot)
+        for iteration, at in ((0, Precision.NATIVE), (1, precision))
+    ]
+    state = [wide(record.array) for record in found if record is not None]
+    return state if len(state) == len(found) else []
 
 
 def _inputs(records: Records, path: str, precision: Precision) -> list[Numbers]:

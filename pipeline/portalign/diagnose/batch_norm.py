@@ -8,7 +8,8 @@ reference's. What the frameworks are known to keep differently is reported as th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import final
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from portalign.compare.statistics import (
     Statistics,
     first_iteration,
     statistics,
+    still,
 )
 from portalign.findings import Finding, FindingKind, OriginKind
 from portalign.mapping.pair import Pair, Pairing
@@ -36,6 +38,18 @@ _OF_GAP = 0.01  # a factor is one of the two if it lies so much nearer to it tha
 _BIASED, _UNBIASED = "biased (1 / n)", "unbiased (1 / (n - 1))"
 _CONVENTIONS = {"torch": _UNBIASED, "paddle": _BIASED}
 _FALLEN = 1e-3  # of the difference that may be left where the cause is confirmed
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Statistics made again: with the reference's share or factor, from whose inputs; both sides'
+    numbers.
+    """
+
+    name: str
+    inputs: str
+    numbers: tuple[float, float]
 
 
 def findings(
@@ -112,6 +126,9 @@ def _faults(
     where = places.get(pair.reference.key.path, ())
     keys = (pair.reference.key, pair.candidate.key)
     first = [first_iteration(each, key) for each, key in zip(records, keys, strict=True)]
+    inputs = "candidate's own"
+    if where and first[0] is not None and first[1] is None:
+        first[1], inputs = still(records[1], keys[1], first[0]), "reference's"
     if not where or first[0] is None or first[1] is None:
         return
     reference, candidate = statistics(first[0]), statistics(first[1])
@@ -121,14 +138,16 @@ def _faults(
     if abs(candidate.share - reference.share) > _EQUAL:
         claim, remedy = _of_share(reference, candidate, frameworks[1])
         means = (first[0].mean[1], first[1].mean[1], repaired[0])
-        yield _fault(where, claim, remedy, means, "share", (reference.share, candidate.share))
+        numbers = (reference.share, candidate.share)
+        yield _fault(where, claim, remedy, means, _Made("share", inputs, numbers))
     names = tuple(map(_of_factor, (reference, candidate)))
     is_meant = dict(zip(frameworks, names, strict=True)) == _CONVENTIONS
     if names[0] != names[1] and candidate.share and not is_meant:
         claim = f"running variance: {names[1]} on the candidate, on the reference {names[0]}"
         spreads = (first[0].variance[1], first[1].variance[1], repaired[1])
         numbers = (reference.factor, candidate.factor)
-        yield _fault(where, claim, "keep the reference's variance", spreads, "factor", numbers)
+        remedy = "keep the reference's variance"
+        yield _fault(where, claim, remedy, spreads, _Made("factor", inputs, numbers))
 
 
 def _explains(read: Statistics) -> bool:
@@ -140,7 +159,8 @@ def _of_share(reference: Statistics, candidate: Statistics, framework: str) -> t
     if not candidate.share:
         return (
             "the candidate's running statistics don't change while it trains",
-            "let the layer train: no eval(), no frozen statistics (use_global_stats)",
+            "let the layer train, and call the layer itself: no eval(), no frozen statistics "
+            "(use_global_stats), no functional batch norm that is given none, or copies of them",
         )
     momentum = reference.share if framework == "torch" else 1.0 - reference.share
     is_turned = abs(candidate.share + reference.share - 1.0) < _EQUAL
@@ -161,8 +181,7 @@ def _fault(
     claim: str,
     remedy: str,
     arrays: tuple[Numbers, Numbers, Numbers],
-    name: str,
-    numbers: tuple[float, float],
+    made: _Made,
 ) -> Finding:
     """A cause, confirmed if the repaired values are the reference's: arrays are reference's,
     candidate's, repaired.
@@ -175,10 +194,10 @@ def _fault(
         FindingKind.CAUSE,
         where,
         claim,
-        f"made again from the candidate's own inputs with the reference's {name}, the relative "
+        f"made again from the {made.inputs} inputs with the reference's {made.name}, the relative "
         f"difference falls from {before:.1e} to {after:.1e}",
         remedy,
-        {f"reference {name}": numbers[0], f"candidate {name}": numbers[1]},
+        dict(zip((f"reference {made.name}", f"candidate {made.name}"), made.numbers, strict=True)),
         before,
         after,
         is_confirmed=after <= _FALLEN * before,

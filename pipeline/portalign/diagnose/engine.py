@@ -26,6 +26,7 @@ from portalign.diagnose.rounded import explain_rounded
 from portalign.diagnose.scores import explain_scores
 from portalign.diagnose.sites import Sites
 from portalign.diagnose.state import explain_state
+from portalign.diagnose.training.draws import explain_draws
 from portalign.diagnose.training.explain import explain_training
 from portalign.diagnose.undecided import deciding_input
 from portalign.findings import Finding, FindingKind, Origin
@@ -93,6 +94,7 @@ class Doctor:
             ("initial values", explain_state),
             ("lost precision", explain_rounded),
             ("training", explain_training),
+            ("random draws", explain_draws),
         ):
             try:
                 found |= look(evidence)

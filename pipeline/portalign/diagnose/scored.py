@@ -1,11 +1,13 @@
 """See a loss that differs from both sides: its value and its gradient at the scores it is made of.
 
-The value alone is one number, which too much explains; the gradient has one for every score.
+The value alone is one number, which too much explains; the gradient has one for every score. Of
+batches whose gradients are accumulated, all stand one behind the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +17,11 @@ from portalign.diagnose.backwards import Gradients
 from portalign.diagnose.evidence import Site, Source, View
 from portalign.findings import Origin
 from portalign.mapping.pair import Pair
-from portalign.records import Array, Kind, TensorRecord
+from portalign.records import Array, Kind, TensorKey, TensorRecord
+from portalign.request import Json
 from portalign.store import read_trace
+
+BATCHES = "batches"  # the setting that says how many batches one iteration accumulates
 
 
 def loss_site(given: Gradients, inputs: Path | None, origin: Origin) -> Site | None:
@@ -31,33 +36,42 @@ def loss_site(given: Gradients, inputs: Path | None, origin: Origin) -> Site | N
     Returns:
         None where the loss, its gradient or the batch wasn't recorded.
     """
-    batch = _batch(inputs)
     losses = [p for p in given.pairing.pairs if _is_first(p, Kind.LOSS)]
     slopes = [p for p in given.pairing.pairs if _is_first(p, Kind.GRADIENT) and not _path(p)]
     found = [each for each in (given.among(p) for p in slopes) if each is not None]
-    scores = {each.reference.key.slot: _scores(given, each.reference) for each in found}
+    scores = {each.reference.key: _scores(given, each.reference) for each in found}
+    chosen = _chosen(found, scores, _batch(inputs, 1))
+    batch = _batch(inputs, len(chosen))
     loss = given.among(losses[0]) if losses else None
-    chosen = _chosen(found, scores, batch)
-    if loss is None or chosen is None or not batch:
+    if loss is None or not chosen or not batch:
         return None
-    sources = (scores[chosen.reference.key.slot], *batch)
+    parts = [scores[each.reference.key] for each in chosen]
+    sources = (replace(parts[0], array=_behind([part.array for part in parts])), *batch)
+    settings: dict[str, Json] = {BATCHES: len(chosen)}
     views = (
-        View(_joined(value, slope), sources, sources, {}, "", "", precision=slope.dtype.name)
+        View(_joined(value, slope), sources, sources, {}, "", "", settings, slope.dtype.name)
         for value, slope in (
-            (loss.reference.array, chosen.reference.array),
-            (loss.candidate_values(), chosen.candidate_values()),
+            (loss.reference.array, _behind([each.reference.array for each in chosen])),
+            (loss.candidate_values(), _behind([each.candidate_values() for each in chosen])),
         )
     )
     return Site(origin, *views)
 
 
 def _chosen(
-    found: Sequence[Pair], scores: dict[str, Source], batch: Sequence[Source]
-) -> Pair | None:
-    """The output that has a label for each of its rows, where there are several."""
+    found: Sequence[Pair], scores: Mapping[TensorKey, Source], batch: Sequence[Source]
+) -> list[Pair]:
+    """The output that has a label for each of its rows, where there are several: of each batch, in
+    order; nothing where batches are of several shapes.
+    """
     shapes = {each.array.shape for each in batch if each.array.dtype.kind in "iu"}
-    labelled = [p for p in found if scores[p.reference.key.slot].array.shape[:-1] in shapes]
-    return next(iter([*labelled, *found]), None)
+    labelled = [p for p in found if scores[p.reference.key].array.shape[:-1] in shapes]
+    first = next(iter([*labelled, *found]), None)
+    if first is None:
+        return []
+    same = [p for p in found if p.reference.key.slot == first.reference.key.slot]
+    same.sort(key=lambda p: p.reference.key.call)
+    return same if len({p.reference.array.shape for p in same}) == 1 else []
 
 
 def _scores(given: Gradients, gradient: TensorRecord) -> Source:
@@ -80,11 +94,21 @@ def _joined(loss: Array, slope: Array) -> Array:
     return np.concatenate([np.ravel(loss).astype(slope.dtype), np.ravel(slope)])
 
 
-def _batch(inputs: Path | None) -> tuple[Source, ...]:
+def _behind(arrays: Sequence[Array]) -> Array:
+    """Arrays of one shape one behind the other; one alone stays, whatever its shape."""
+    return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+
+
+def _batch(inputs: Path | None, n_batches: int) -> tuple[Source, ...]:
+    """The fields of the first batches, one behind the other; those of other shapes are left out."""
     if inputs is None or not inputs.is_dir():
         return ()
+    fields: dict[str, list[Array]] = defaultdict(list)
+    for record in read_trace(inputs).records:
+        if record.key.kind is Kind.INPUT and record.key.iteration < n_batches:
+            fields[record.key.path].append(record.array)
     return tuple(
-        Source(record.key.path, "", record.key.path, "", record.array)
-        for record in read_trace(inputs).records
-        if record.key.kind is Kind.INPUT and not record.key.iteration
+        Source(name, "", name, "", _behind(arrays))
+        for name, arrays in fields.items()
+        if len({array.shape for array in arrays}) == 1 and len(arrays) == n_batches
     )

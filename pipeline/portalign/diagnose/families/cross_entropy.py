@@ -1,7 +1,7 @@
 """Cross entropy of scores and labels: its value, then its gradient at the scores.
 
 Without a knob it is the mean over the labels that are classes; labels that are none, such as -100,
-are left out.
+are left out. Of batches whose gradients are accumulated it is the mean of their means.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import numpy as np
 
 from portalign.diagnose.evidence import Numbers, Site
 from portalign.diagnose.family import Family, Reading, Run
+from portalign.diagnose.scored import BATCHES
 from portalign.findings import OriginKind
 
 
 def _readings(site: Site) -> Iterator[tuple[Reading, Reading]]:
     scores, *batch = site.reference.inputs
+    n_batches = np.asarray(site.reference.settings.get(BATCHES, 1), np.float64)
     shape = scores.array.shape
     axes = (-1, 1) if len(shape) > 2 else (-1,)
     for labels in (each for each in batch if each.array.dtype.kind in "iu"):
@@ -25,6 +27,7 @@ def _readings(site: Site) -> Iterator[tuple[Reading, Reading]]:
                 tensors = {
                     "scores": np.moveaxis(np.asarray(scores.array, np.float64), axis, -1),
                     "labels": np.asarray(labels.array, np.float64),
+                    "batches": n_batches,
                 }
                 names = {"labels": labels.name, "axis": str(axis)}
                 views = (site.reference, site.candidate)
@@ -40,15 +43,15 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     named = labels[..., later:]
     n_classes = scores.shape[-1]
     shown = run("scores", given)
-    shares = np.exp(shown - shown.max(-1, keepdims=True))
-    shares = shares / shares.sum(-1, keepdims=True)
+    shares = shares_of(shown)
     is_class = (named >= 0) & (named < n_classes)
     hot = np.zeros((*named.shape, n_classes))
     np.put_along_axis(hot, np.where(is_class, named, 0)[..., None], 1.0, axis=-1)
     soft = _smoothed(hot, float(run("smoothing", np.asarray(0.0))))
     kept = run("kept", is_class.astype(np.float64))  # [...], 1 where a label counts
-    weights = run("reduction", kept)
-    weights = kept / kept.sum() if weights is kept else weights
+    n_batches = int(reading.tensors["batches"])
+    each = [_weights(part, run) / n_batches for part in np.split(kept, n_batches)]
+    weights = run("batches", np.concatenate(each))
     value = -(weights * (soft * np.log(shares)).sum(-1)).sum()
     slope = weights[..., None] * (shares - soft)
     if shown is not given:  # a softmax before the softmax
@@ -57,6 +60,26 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     whole[..., :n_places, :] = slope
     turned = np.moveaxis(whole, -1, int(reading.names["axis"]))
     return np.concatenate([[value], turned.ravel()])
+
+
+def _weights(kept: Numbers, run: Run) -> Numbers:
+    """What the loss of every label of one batch counts."""
+    weights = run("reduction", kept)
+    return kept / kept.sum() if weights is kept else weights
+
+
+def slope_of(reading: Reading) -> Numbers:
+    """The gradient at the scores that a side made, classes last."""
+    shape = reading.tensors["scores"].shape
+    axis = int(reading.names["axis"])
+    turned = np.moveaxis(np.empty(shape), -1, axis).shape
+    return np.moveaxis(reading.view.target[1:].reshape(turned), axis, -1)
+
+
+def shares_of(scores: Numbers) -> Numbers:
+    """The softmax over the classes, which are the last axis."""
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))
 
 
 def _smoothed(hot: Numbers, smoothing: float) -> Numbers:
