@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -15,11 +17,12 @@ from portalign.diagnose.confirm import difference
 from portalign.diagnose.engine import Doctor
 from portalign.diagnose.evidence import Site
 from portalign.diagnose.explain import Seen
-from portalign.diagnose.listing import listing
+from portalign.diagnose.listing import NUMBERS, listing
 from portalign.diagnose.precision import lost_precision
 from portalign.diagnose.registry import all_rules
 from portalign.findings import Finding, FindingKind
 
+PACKAGE = Path(rules.__path__[0]).parent
 DOCS = Path(__file__).parent.parent / "docs" / "causes.md"
 FILES = sorted(path.stem for path in Path(rules.__path__[0]).glob("[!_]*.py"))
 SEEDED = {
@@ -86,6 +89,31 @@ def test_the_page_of_causes_is_the_one_the_rules_make() -> None:
     assert DOCS.read_text(encoding="utf-8") == listing(), (
         "write it anew: python -m portalign.diagnose > docs/causes.md"
     )
+
+
+def test_the_page_of_causes_lists_every_name_that_a_finding_can_get() -> None:
+    listed = {name for name, _, _ in NUMBERS} | {rule.name for rule in all_rules()}
+    named = {name for file in PACKAGE.rglob("*.py") for name in _names(file) if name}
+
+    assert len(NUMBERS) == len({name for name, _, _ in NUMBERS})
+    assert {name for name, _, _ in NUMBERS} <= named
+    assert named <= listed
+
+
+def _names(file: Path) -> Iterator[str]:
+    """What stands in a file where a finding's rule is given."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        given: list[ast.expr] = []
+        if isinstance(node, ast.Call):
+            called = node.func.id if isinstance(node.func, ast.Name) else ""
+            at = {"Finding": 0, "Cause": 0, "Explanation": 0, "Relation": 0, "_with": 1}.get(called)
+            given += node.args[at : at + 1] if at is not None else []
+            given += [each.value for each in node.keywords if each.arg == "rule"]
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            given += [node.value] if node.targets[0].id.endswith(("RULE", "NAME")) else []
+        for each in given:
+            if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                yield each.value
 
 
 def test_what_no_rule_explains_is_unexplained_with_what_was_tried() -> None:
