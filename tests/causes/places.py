@@ -97,6 +97,7 @@ def gradient(
 
     Args:
         own: the forward tensor whose gradient it is.
+        state: by slot of the module itself, or by full name.
     """
     earlier = tuple(
         Source(name, *name.removeprefix("grad ").split(" "), "", array)
@@ -140,4 +141,4 @@ def pair(
 
 
 def _named(state: Mapping[str, Numbers] | None) -> dict[str, Numbers]:
-    return {f"fc.{slot}": values for slot, values in (state or {}).items()}
+    return {n if "." in n else f"fc.{n}": values for n, values in (state or {}).items()}

@@ -7,12 +7,13 @@ are the sources on both sides. A gradient that never came is zeros.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
+from portalign.diagnose.confirm import Cause, Proposal, needed, relative
 from portalign.diagnose.evidence import Numbers, Site, Source, View
 from portalign.findings import Origin
 from portalign.mapping.pair import Pair, Pairing
@@ -85,6 +86,28 @@ def few_rows(values: Numbers) -> Numbers:
 def is_gradient(source: Source) -> bool:
     """It flows backward."""
     return source.name.startswith(GRADIENT)
+
+
+def of_nothing(site: Site, cause: Cause, guesses: Iterable[Numbers]) -> Proposal:
+    """A proposal for a gradient that is all zeros on one side: what the other side has, computed.
+
+    Args:
+        guesses: what it may be, made of other tensors; where none is it, the proposal is a hint.
+    """
+    views = (site.reference, site.candidate)
+    whole = next(view.target for view in views if view.target.any())
+    for made in guesses:
+        if relative(made, whole) <= needed(site):
+            modelled, repaired = (
+                made if view.target.any() else np.zeros_like(made) for view in reversed(views)
+            )
+            return Proposal((cause,), modelled=modelled, repaired=repaired)
+    return Proposal(
+        (cause,),
+        modelled=site.candidate.target,
+        repaired=site.reference.target,
+        is_computed=False,
+    )
 
 
 def _arrived(given: Gradients, key: TensorKey, ours: TensorRecord) -> Array | None:

@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 
-from portalign.diagnose.evidence import Numbers
+from portalign.diagnose.evidence import Numbers, Site
 from portalign.diagnose.functions import FUNCTIONS
 
 _sigmoid = FUNCTIONS["sigmoid"]
@@ -36,6 +36,44 @@ class Run:
     last: Numbers
     last_cell: Numbers
     weights: Mapping[str, Numbers]
+
+
+def run_of(site: Site, suffix: str) -> Run | None:
+    """The direction of the layer that a weight belongs to; None where it isn't recorded as one.
+
+    Args:
+        suffix: "_reverse" or "", of the weight's name.
+    """
+    path = site.origin.path
+    sources = {s.name: np.asarray(s.array, np.float64) for s in site.reference.earlier}
+    weights = {
+        name: np.asarray(values, np.float64)
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        if (values := site.reference.state.get(f"{path}.{name}_l0{suffix}")) is not None
+    }
+    x, given = sources.get(f"{path} in.0"), sources.get(f"grad {path} out.0")
+    if x is None or given is None or "weight_hh" not in weights or x.ndim != 3:
+        return None
+    n_hidden, is_back = weights["weight_hh"].shape[1], bool(suffix)
+    given = given[..., -n_hidden:] if is_back else given[..., :n_hidden]
+
+    shape = (len(x), n_hidden)
+
+    def one(*names: str) -> Numbers:
+        for values in (sources[name] for name in names if name in sources):
+            if values.ndim == 3 and values.shape[1:] == shape:
+                return np.asarray(values[-1 if is_back else 0])
+        return np.zeros(shape)
+
+    return Run(
+        x[:, ::-1] if is_back else x,
+        hidden=one(f"{path} in.1", f"{path} in.1.0"),
+        cell=one(f"{path} in.1.1"),
+        given=given[:, ::-1] if is_back else given,
+        last=one(f"grad {path} out.1", f"grad {path} out.1.0"),
+        last_cell=one(f"grad {path} out.1.1"),
+        weights=weights,
+    )
 
 
 def gradients(run: Run, *, is_cut: bool = False, is_cell_cut: bool = False) -> dict[str, Numbers]:

@@ -9,13 +9,11 @@ import numpy as np
 from portalign.diagnose.backwards import few_rows, is_gradient
 from portalign.diagnose.confirm import Cause, Proposal, needed, relative
 from portalign.diagnose.evidence import Numbers, Site
-from portalign.diagnose.functions import FUNCTIONS
+from portalign.diagnose.functions import ELEMENTWISE, slope
 from portalign.diagnose.rule import Rule
 from portalign.findings import OriginKind
 
 _NEAR = 4  # gradients of what is made of the tensor
-_NUDGE = 1e-5  # of a central difference: errs by 1e-11 for functions of this kind
-_ELEMENTWISE = tuple(name for name in FUNCTIONS if not name.startswith("softmax"))
 
 
 def _propose(site: Site) -> Iterator[Proposal]:
@@ -34,20 +32,14 @@ def _propose(site: Site) -> Iterator[Proposal]:
             f"the gradient is that of {found[1]} where the reference has that of {found[0]}",
             "look for a custom backward or x + (f(x) - x).detach(), and leave it out",
         )
-        made = [_slope(name, inputs[0]) * gradient for name in found if name]
+        made = [slope(name, inputs[0]) * gradient for name in found if name]
         yield Proposal((cause,), modelled=made[1], repaired=made[0])
 
 
 def _function(x: Numbers, gradient: Numbers, target: Numbers, good: float) -> str | None:
     x, gradient, target = map(few_rows, (x, gradient, target))
-    names = (n for n in _ELEMENTWISE if relative(_slope(n, x) * gradient, target) <= good)
+    names = (n for n in ELEMENTWISE if relative(slope(n, x) * gradient, target) <= good)
     return next(names, None)
-
-
-def _slope(name: str, x: Numbers) -> Numbers:
-    function = FUNCTIONS[name]
-    with np.errstate(all="ignore"):
-        return (function(x + _NUDGE) - function(x - _NUDGE)) / (2 * _NUDGE)
 
 
 RULE = Rule(

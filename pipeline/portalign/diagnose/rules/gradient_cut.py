@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from portalign.diagnose.backwards import of_nothing
 from portalign.diagnose.confirm import Cause, Proposal
 from portalign.diagnose.evidence import Site
 from portalign.diagnose.rule import Rule
+from portalign.diagnose.way_back import ways_back
 from portalign.findings import OriginKind
 
 
@@ -22,12 +24,7 @@ def _propose(site: Site) -> Iterator[Proposal]:
         else ("candidate", "look for detach(), no_grad(), stop_gradient and casts to integers")
     )
     cause = Cause("gradient-cut", f"no gradient comes back through here in the {side}", remedy)
-    yield Proposal(
-        (cause,),
-        modelled=site.candidate.target,
-        repaired=site.reference.target,
-        is_computed=False,
-    )
+    yield of_nothing(site, cause, ways_back(site))
 
 
 RULE = Rule(

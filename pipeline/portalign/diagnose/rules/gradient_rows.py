@@ -16,7 +16,7 @@ _MOST = 4  # rows
 
 def _propose(site: Site) -> Iterator[Proposal]:
     ours, theirs = site.reference.target, site.candidate.target
-    if ours.shape != theirs.shape or ours.ndim != 2:
+    if ours.shape != theirs.shape or ours.ndim != 2 or not ours.any() or not theirs.any():
         return
     lives = [np.asarray(values.any(axis=1)) for values in (ours, theirs)]
     rows = np.flatnonzero(lives[0] != lives[1])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from portalign.diagnose.backwards import of_nothing
 from portalign.diagnose.confirm import Cause, Proposal
 from portalign.diagnose.evidence import Site
+from portalign.diagnose.own_gradients import own_gradients
 from portalign.diagnose.rule import Rule
 from portalign.findings import OriginKind
 
@@ -27,12 +29,7 @@ def _propose(site: Site) -> Iterator[Proposal]:
         if side == "candidate"
         else "freeze it as the reference does",
     )
-    yield Proposal(
-        (cause,),
-        modelled=site.candidate.target,
-        repaired=site.reference.target,
-        is_computed=False,
-    )
+    yield of_nothing(site, cause, own_gradients(site))
 
 
 RULE = Rule(

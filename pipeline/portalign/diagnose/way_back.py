@@ -1,0 +1,127 @@
+"""What comes back to a tensor through what it was used in: one part for each use.
+
+A use is a module whose gradient was recorded. Its own backward is written out for linear layers,
+norms, functions of single elements and dropout; code between the tensor and that module may be a
+function of the tensor, a product with another one or a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from portalign.diagnose.backwards import few_rows, is_gradient
+from portalign.diagnose.confirm import needed, relative
+from portalign.diagnose.evidence import Numbers, Site, Source
+from portalign.diagnose.functions import ELEMENTWISE, FUNCTIONS, slope
+
+_NEAR = 6  # modules behind the tensor, nearest first
+_MOST = 3  # uses of one tensor together
+
+
+def ways_back(site: Site) -> Iterator[Numbers]:
+    """Sums of parts that are the gradient of the side that has one; usually one or none."""
+    views = (site.reference, site.candidate)
+    whole = next(view.target for view in views if view.target.any())
+    parts = [part for part in _parts(site) if part.shape == whole.shape]
+    few = [few_rows(part) for part in parts]
+    wanted = few_rows(whole)
+    for n in range(1, _MOST + 1):
+        for chosen in combinations(range(len(parts)), n):
+            made = np.sum([few[at] for at in chosen], axis=0)
+            if relative(made, wanted) <= needed(site):
+                yield np.asarray(np.sum([parts[at] for at in chosen], axis=0))
+
+
+def _parts(site: Site) -> Iterator[Numbers]:
+    if not site.reference.inputs:
+        return
+    x = np.asarray(site.reference.inputs[0].array, np.float64)
+    forward = {s.name: s for s in site.reference.earlier if not is_gradient(s)}
+    users = [s for s in site.reference.earlier if is_gradient(s) and s.slot == "out.0"]
+    for user in users[:_NEAR]:
+        given = np.asarray(user.array, np.float64)
+        if given.shape == x.shape:
+            yield given  # a sum
+        made = forward.get(f"{user.path} out.0")
+        entered = forward.get(f"{user.path} in.0")
+        inside = x if entered is None else np.asarray(entered.array, np.float64)
+        for back in _through(site, user, inside, made, given):
+            yield from _before(x, inside, back) if entered is not None else (back,)
+
+
+def _through(
+    site: Site, user: Source, x: Numbers, made: Source | None, given: Numbers
+) -> Iterator[Numbers]:
+    """Gradients that a module may give to its input."""
+    weight = site.reference.state.get(f"{user.path}.weight")
+    if weight is not None and weight.ndim == 2:
+        matrix = np.asarray(weight, np.float64)
+        for each in (matrix, matrix.T):
+            if (given.shape[-1], x.shape[-1]) == each.shape and given.ndim == x.ndim:
+                yield given @ each
+    y = np.asarray(made.array, np.float64) if made is not None else None
+    if y is None or not y.shape == x.shape == given.shape:
+        return
+    if weight is None:
+        yield from _through_elements(x, y, given)
+    elif weight.ndim == 1:
+        yield from _through_norm(site, user.path, x, y, given)
+
+
+def _through_elements(x: Numbers, y: Numbers, given: Numbers) -> Iterator[Numbers]:
+    """A function of single elements, or dropout."""
+    few, shown = few_rows(x), few_rows(y)
+    for name in ELEMENTWISE:
+        if relative(FUNCTIONS[name](few), shown) <= 1e-9:
+            yield slope(name, x) * given
+            return
+    yield _shares(y, x) * given
+
+
+def _through_norm(
+    site: Site, path: str, x: Numbers, y: Numbers, given: Numbers
+) -> Iterator[Numbers]:
+    """Norms of rows with and without the mean, and of channels by the batch or by constants."""
+    scale, shift = (
+        np.asarray(site.reference.state.get(f"{path}.{slot}", neutral), np.float64)
+        for slot, neutral in (("weight", 1.0), ("bias", 0.0))
+    )
+    channels = (0, *range(2, x.ndim))
+    ways = (((x.ndim - 1,), x.ndim - 1, True), ((x.ndim - 1,), x.ndim - 1, False))
+    for axes, kept, is_centred in (*ways, (channels, 1, True)):
+        if x.shape[kept] != scale.size or not scale.all():
+            continue
+        shape = [-1 if at == kept else 1 for at in range(x.ndim)]
+        weight, bias = scale.reshape(shape), (np.zeros(scale.shape) + shift).reshape(shape)
+        normed = (y - bias) / weight
+        centred = x - x.mean(axis=axes, keepdims=True) if is_centred else x
+        squares = (normed * normed).sum(axis=axes, keepdims=True)
+        rate = squares / (centred * normed).sum(axis=axes, keepdims=True)  # 1 / deviation
+        back = weight * given
+        along = (back * normed).mean(axis=axes, keepdims=True)
+        mean = back.mean(axis=axes, keepdims=True) if is_centred else 0.0
+        yield rate * (back - mean - normed * along)
+        if axes == channels:
+            yield rate * back  # statistics that are constants
+
+
+def _before(x: Numbers, inside: Numbers, back: Numbers) -> Iterator[Numbers]:
+    """Gradients at the tensor, given that at what a module was handed."""
+    if not x.shape == inside.shape == back.shape:
+        return
+    yield back
+    yield _shares(inside, x) * back
+    for name in ELEMENTWISE:
+        steep = slope(name, x)
+        if relative(FUNCTIONS[name](few_rows(x)), few_rows(inside)) <= 1e-9:
+            yield steep * back
+            return
+        yield _shares(inside, FUNCTIONS[name](x)) * steep * back
+
+
+def _shares(product: Numbers, factor: Numbers) -> Numbers:
+    """The other factor; 0 where this one is."""
+    return np.divide(product, factor, out=np.zeros_like(product), where=factor != 0.0)
