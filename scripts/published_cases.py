@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BIG = ("settings.size=published", "parallel=off", "threads=2")
+BIG = ("settings.size=published", "parallel=off", "threads=2", "probe=off")
 OLD = "OLD"  # stands for the interpreter with the older transformers
 LENS = "LENS"  # stands for the interpreter with TransformerLens
 

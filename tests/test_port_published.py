@@ -62,11 +62,24 @@ def test_a_row_whose_keys_are_all_masked_shows_the_mask_constant(
 
     assert result.report.outcome is Outcome.FAIL
     assert "attention_mask" in result.begins_at[0]
+    assert [one.rule for one in result.report.findings] == ["mask-changed"]
     assert {c.verdict for c in results["ctrl right padding"].report.comparisons} <= {
         Verdict.IDENTICAL,
         Verdict.ROUNDING,
         Verdict.CLOSE,  # the masks themselves: another constant, without effect
     }
+
+
+def test_a_probe_shows_the_mask_constant_where_the_given_padding_cant(
+    results: dict[str, Result],
+) -> None:
+    report = results["ctrl right padding"].report
+
+    assert report.outcome is Outcome.PASS
+    assert report.probe is not None
+    assert [one.rule for one in report.probe.findings] == ["mask-changed"]
+    assert "It shows in the row padded on the left." in report.probe.text
+    assert results["ctrl copied table"].report.probe is None  # it takes no mask
 
 
 @pytest.mark.parametrize("name", ["none", "einsum"])

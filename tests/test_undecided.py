@@ -32,10 +32,10 @@ PADDED = np.where(np.arange(12) < np.array([[7], [12]]), 1, 0)
 
 
 def _evidence(
-    mask: np.ndarray, *, dtype: str = "float32", path: str = "attention", has_twins: bool = True
+    mask: np.ndarray, *, dtype: str = "float32", has_twins: bool = True, windows: str = ""
 ) -> Evidence:
     state = (ParameterInfo("norm.weight", "norm", "weight", "LayerNorm", (4,), dtype),)
-    structure = Structure("torch", (ModuleInfo("", "Net"), ModuleInfo(path, "Block")), state)
+    structure = Structure("torch", (ModuleInfo("", "Net"), ModuleInfo("attention", "Block")), state)
     given = {"in.attention_mask": mask, "in.input_ids": IDS}
     precisions = list(Precision) if has_twins else [Precision.NATIVE]
     records = tuple(
@@ -43,19 +43,35 @@ def _evidence(
         for precision in precisions
         for at, (slot, array) in enumerate(given.items())
     )
-    info = replace(failing_report().sides[0], structure=structure)
+    flags = {"windows": windows} if windows else {}
+    info = replace(failing_report().sides[0], structure=structure, flags=flags)
     trace = Trace("", info, records, is_complete=True)
     return Evidence(trace, trace, Path(), Pairing((), ()), (), Divergence())
 
 
 def test_a_mask_that_hides_nothing_is_said_to_decide_nothing() -> None:
     assert "attention_mask hides no place" in undecided(_evidence(np.ones_like(PADDED)))[0]
-    assert not any("hides" in each for each in undecided(_evidence(PADDED)))
+    assert undecided(_evidence(PADDED)) == ()
+    assert undecided(_evidence(np.ones_like(PADDED)), is_padded=True) == ()
 
 
-def test_attention_is_told_how_long_a_sequence_it_was_given() -> None:
-    assert "12 places" in undecided(_evidence(PADDED))[0]
-    assert undecided(_evidence(PADDED, path="conv")) == ()
+@pytest.mark.parametrize(
+    ("windows", "n_probed", "is_told"),
+    [
+        ("config.window=12", 0, True),
+        ("config.window=8, other.window=40", 24, True),
+        ("config.window=11", 0, False),
+        ("config.window=12", 24, False),
+        ("", 0, False),
+    ],
+    ids=["as long", "longer than a probe", "shorter", "probed", "none"],
+)
+def test_a_window_that_no_sequence_reaches_is_told(
+    windows: str, n_probed: int, is_told: bool
+) -> None:
+    found = undecided(_evidence(PADDED, windows=windows), n_probed=n_probed)
+
+    assert ["a longer one would show it" in each for each in found] == [True] * is_told
 
 
 @pytest.mark.parametrize(
@@ -65,7 +81,7 @@ def test_attention_is_told_how_long_a_sequence_it_was_given() -> None:
 def test_an_eps_below_the_rounding_is_undecided_without_twins(
     dtype: str, has_twins: bool, is_told: bool
 ) -> None:
-    found = undecided(_evidence(PADDED, dtype=dtype, path="", has_twins=has_twins))
+    found = undecided(_evidence(PADDED, dtype=dtype, has_twins=has_twins))
 
     assert ["rows of amplitude 3e-3" in each for each in found] == [True] * is_told
 

@@ -24,12 +24,12 @@ from portalign.frameworks.base import Model
 from portalign.functions import describe
 from portalign.records import Role, Step
 from portalign.request import CaptureRequest
-from portalign.stages import backward, chain, forward, graft, lr_scheduler, metric
+from portalign.stages import backward, chain, forward, graft, lr_scheduler, metric, probe
 from portalign.stages.handover import can_be_grafted
 from portalign.stages.recorder import Recorder
 from portalign.stages.session import Session
 from portalign.store import TraceWriter
-from portalign.store.layout import FAILURE, GRAFT, ITERATIONS
+from portalign.store.layout import FAILURE, GRAFT, ITERATIONS, PROBE
 
 _STAGES: dict[Step, Callable[[Session], Model | None]] = {
     Step.FORWARD: forward.run,
@@ -53,9 +53,13 @@ def run_side(request: CaptureRequest) -> None:
     session.seconds["import"] = time.perf_counter() - start
     with session.timed("total"):
         model = _STAGES[request.step](session)
+        if model is not None and request.role is Role.REFERENCE and probe.is_wanted(request):
+            _again(session, model, probe.lead, f"{PROBE}/{request.role.value}")
     writer.finish(session.info())
     if model is not None and request.role is Role.CANDIDATE and request.records != "losses":
         _again(session, model, graft.run, GRAFT)
+        if probe.is_wanted(request):
+            _again(session, model, probe.follow, f"{PROBE}/{request.role.value}")
         if request.step is Step.BACKWARD and can_be_grafted(request):
             _again(session, model, chain.run, ITERATIONS)
 
@@ -63,8 +67,9 @@ def run_side(request: CaptureRequest) -> None:
 def _again(
     session: Session, model: Model, run: Callable[[Session, Model], None], name: str
 ) -> None:
-    """Run a pass on the reference's values. It names what is at fault, so where it fails both
-    captures still count: word of what ended it is left beside what there is of its trace.
+    """Run a pass that the verdict doesn't rest on (it names what is at fault, or what else would
+    be). Where it fails both captures still count: word of what ended it is left beside what there
+    is of its trace.
     """
     try:
         run(session, model)

@@ -39,8 +39,10 @@ from portalign.diagnose.engine import Diagnosis, diagnose
 from portalign.diagnose.evidence import Evidence
 from portalign.diagnose.known.settle import known_differences, settle_known, without_known
 from portalign.diagnose.known.settle import reservations as own_differences
+from portalign.diagnose.probed import probed
 from portalign.diagnose.rewritten import settle_rewritten
 from portalign.diagnose.undecided import undecided
+from portalign.findings import Probe
 from portalign.mapping.names import match_state
 from portalign.mapping.pair import Pair, Pairing, pair
 from portalign.mapping.weights import WeightPlan
@@ -125,6 +127,7 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
     unpaired = (*pairing.unpaired, *_unrecorded(pairing, (reference, candidate)))
     outcome = overall((*comparisons, *grafted), unpaired, reservations)
     outcome = Outcome.FAIL if faults else outcome
+    tried = probed(folder, INPUTS, evidence, outcome)
     report = StepReport(
         schema=SCHEMA,
         port=port.name,
@@ -144,7 +147,8 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
             *place_notes,
             *diagnosis.notes,
             *chain.notes,
-            *undecided(evidence),
+            *tried.notes,
+            *undecided(evidence, n_probed=tried.n_places, is_padded=tried.is_padded),
         ),
         audit=tuple(str(line) for line in plan.audit),
         curves=_curves(pairing),
@@ -155,10 +159,19 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
         findings=with_statistics(diagnosis.findings, (*statistics, *differing.findings)),
         blames=blames(faults),
         growth=growth(comparisons),
+        probe=tried.probe,
     )
-    report = replace(report, headline=_headline(report))
+    report = replace(report, headline=f"{_headline(report)}{_besides(tried.probe)}")
     probe = port.lr_scheduler.args.get("probe", ()) if port.lr_scheduler else ()
     return Conclusion(report, pairing.pairs, tuple(probe))
+
+
+def _besides(probe: Probe | None) -> str:
+    """The end of a headline: what the given inputs can't show, and a probe does."""
+    if probe is None:
+        return ""
+    where = " at places that the mask hides" if probe.is_hidden_only else ""
+    return f"; but on portalign's own inputs ({probe.tried}) they differ{where}"
 
 
 def _unrecorded(pairing: Pairing, sides: Sequence[Trace]) -> tuple[Unpaired, ...]:

@@ -82,6 +82,29 @@ class Finding:
     ruled_out: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What differs on inputs that portalign made, where the given ones can't decide.
+
+    No part of the verdict, which is about the given inputs.
+
+    Attributes:
+        tried: the inputs in words: "2 x 16 places, left and right padding".
+        outputs: labels of the outputs that differ there.
+        is_hidden_only: they differ at places that a mask hides and nowhere else.
+        begins: label of the first place that differs.
+        text: all of this in a sentence or two, with the input that would show it in a check.
+        findings: why, as far as rules can tell.
+    """
+
+    tried: str
+    outputs: tuple[str, ...]
+    is_hidden_only: bool
+    begins: str
+    text: str
+    findings: tuple[Finding, ...] = ()
+
+
 class Part(str, Enum):
     """A link of one training iteration, in the order in which one feeds the next."""
 

@@ -57,6 +57,7 @@ class CaptureRequest:
             nothing; "auto" takes the first of them that memory allows.
         parallel: "auto" lets both sides run at once where memory allows; "on" always, "off" never.
         other_framework: framework of the other side.
+        probe: "auto" runs both sides once more where the given inputs can't decide, "off" doesn't.
     """
 
     role: Role
@@ -88,6 +89,7 @@ class CaptureRequest:
     precisions: tuple[Precision, ...] = (Precision.NATIVE, Precision.FLOAT64)
     twin: str = "auto"
     parallel: str = "auto"
+    probe: str = "auto"
     has_own_batches: bool = False
 
     def to_json(self) -> str:

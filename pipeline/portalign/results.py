@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from portalign.findings import Blame, Finding, Growth, Origin
+from portalign.findings import Blame, Finding, Growth, Origin, Probe
 from portalign.records import Precision, SideInfo, Step, TensorKey
 
 
@@ -220,6 +220,7 @@ class StepReport:
         findings: why it differs, as far as rules can tell.
         blames: links of training iterations at fault, the first of each iteration first.
         growth: how the two trainings part; None for a step that doesn't train.
+        probe: what differs on inputs that portalign made; None where nothing does, or none were.
         fingerprint: of the port when this was captured, for this step; "" if that isn't known.
     """
 
@@ -246,3 +247,4 @@ class StepReport:
     findings: tuple[Finding, ...] = ()
     blames: tuple[Blame, ...] = ()
     growth: Growth | None = None
+    probe: Probe | None = None

@@ -15,7 +15,7 @@ from portalign.records import Role, Step
 from portalign.request import Json
 
 # The tolerance judges captures and the rest can't change a result.
-_NOWHERE = ("file", "parallel", "tolerance")
+_NOWHERE = ("file", "parallel", "probe", "tolerance")
 _TRAINING = ("iterations", "accumulate", "record")
 _UNUSED: dict[Step, tuple[str, ...]] = {
     Step.FORWARD: ("loss", "optimizer", "lr_scheduler", "metrics", *_TRAINING),
@@ -36,7 +36,8 @@ def decisive(data: Mapping[str, Json], step: Step) -> dict[str, Json]:
     Args:
         data: `Port.as_dict`, perhaps read back from a report.
         step: entries that this step doesn't use are left out; so are the port file's own place,
-            the interpreters' paths, `parallel:`, `tolerance:`, and for the backward step `probe`.
+            the interpreters' paths, `parallel:`, `probe:`, `tolerance:`, and for the backward step
+            the scheduler's `probe`.
     """
     kept = {key: data[key] for key in data if key not in (*_NOWHERE, *_UNUSED[step])}
     for role in Role:

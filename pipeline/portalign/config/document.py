@@ -24,7 +24,7 @@ _TRUE = {"true", "True", "TRUE"}
 _FALSE = {"false", "False", "FALSE"}
 # Bools to YAML 1.1 and words to YAML 1.2. "n" and "y" are names far too often to be refused.
 _OLD_BOOL = {word for w in ("yes", "no", "on", "off") for word in (w, w.title(), w.upper())}
-_WORDS_EXPECTED = {("twin",), ("parallel",)}  # where on and off are the words asked for
+_WORDS_EXPECTED = {("twin",), ("parallel",), ("probe",)}  # where on and off are the words asked for
 _INT = re.compile(r"[-+]?[0-9][0-9_]{0,40}\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?\Z")
 _INFINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)\Z")

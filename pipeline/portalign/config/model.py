@@ -79,6 +79,9 @@ class Port(Part):
         "auto", description="Iterations at which all gradients and parameters are kept."
     )
     parallel: Literal["auto", "on", "off"] = Field("auto", description="Run both sides at once.")
+    probe: Literal["auto", "off"] = Field(
+        "auto", description="Inputs of portalign's own where the given ones can't decide."
+    )
 
     _file: Path = PrivateAttr(Path("port.yaml"))
 
@@ -210,6 +213,7 @@ class Port(Part):
             precisions=(Precision.NATIVE,) if self.twin == "off" else tuple(Precision),
             twin=self.twin,
             parallel=self.parallel,
+            probe=self.probe,
         )
 
     def as_dict(self) -> dict[str, Json]:

@@ -36,6 +36,8 @@ class Evidence:
         inputs: folder of the batches that both sides were fed; None where it isn't known.
         settings: the port, as `Port.as_dict` has it.
         links: of the state-grafted iterations.
+        arrived: what the candidate made on the reference's own tensors, where that isn't what the
+            grafted pass left on disk.
     """
 
     reference: Trace
@@ -47,6 +49,7 @@ class Evidence:
     settings: Mapping[str, Json] = field(default_factory=dict)
     inputs: Path | None = None
     links: tuple[Link, ...] = ()
+    arrived: Trace | None = None
 
 
 @final

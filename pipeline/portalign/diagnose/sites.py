@@ -108,6 +108,8 @@ class Sites:
     def _graft(self) -> Trace | None:
         if self._is_native:
             return self._evidence.candidate
+        if self._evidence.arrived is not None:
+            return self._evidence.arrived
         folder = self._evidence.graft
         if not (folder / MANIFEST).is_file():  # there was no pass, or it broke: begins tells
             return None

@@ -13,14 +13,19 @@ import numpy as np
 from portalign.diagnose.evidence import Evidence, Site
 from portalign.diagnose.registry import all_families
 from portalign.findings import OriginKind
-from portalign.records import Kind, Precision, TensorRecord
+from portalign.records import Kind, Precision, TensorRecord, Trace
 
 _SPARE = 4  # rows beyond a matrix's width that `weight-unrelated` wants
 _LOW = ("bfloat16", "float16")
 
 
-def undecided(evidence: Evidence) -> tuple[str, ...]:
-    """One sentence for each kind of difference that these inputs would not show."""
+def undecided(evidence: Evidence, *, n_probed: int = 0, is_padded: bool = False) -> tuple[str, ...]:
+    """One sentence for each kind of difference that these inputs would not show.
+
+    Args:
+        n_probed: places of the sequences of a probe that was compared besides; 0 if none was.
+        is_padded: that probe had rows with padding.
+    """
     given = [
         record
         for record in evidence.reference.records
@@ -32,7 +37,8 @@ def undecided(evidence: Evidence) -> tuple[str, ...]:
         and record.array.ndim == 2
         and record.array.dtype.kind in "iub"
     ]
-    return (*_masks(given), *_lengths(evidence, given), *_eps(evidence))
+    masks = () if is_padded else _masks(given)
+    return (*masks, *_lengths(evidence, given, n_probed), *_eps(evidence))
 
 
 def deciding_input(site: Site) -> str:
@@ -61,16 +67,28 @@ def _masks(given: list[TensorRecord]) -> Iterator[str]:
             )
 
 
-def _lengths(evidence: Evidence, given: list[TensorRecord]) -> Iterator[str]:
-    structure = evidence.reference.info.structure if evidence.reference.info else None
-    paths = [module.path.lower() for module in structure.modules] if structure else []
-    ids = [record for record in given if "mask" not in record.key.slot]
-    if ids and any("attn" in path or "attention" in path for path in paths):
-        n_places = max(record.array.shape[1] for record in ids)
-        yield (
-            f"the longest sequence has {n_places} places: what acts only beyond (a sliding window, "
-            "a limit of positions) can't be seen, a longer one would show it"
-        )
+def _lengths(evidence: Evidence, given: list[TensorRecord], n_probed: int) -> Iterator[str]:
+    lengths = [record.array.shape[1] for record in given]
+    if not lengths:
+        return
+    n_seen = max(*lengths, n_probed)
+    for trace in (evidence.reference, evidence.candidate):
+        for name, n_places in _windows(trace):
+            if n_places >= n_seen:
+                yield (
+                    f"{name} is {n_places}, and the longest sequence has {n_seen} places: what "
+                    "acts only beyond that window can't be seen, a longer one would show it"
+                )
+                return
+
+
+def _windows(trace: Trace) -> Iterator[tuple[str, int]]:
+    """Windows that a side's settings speak of, as it told them in its flags."""
+    told = trace.info.flags.get("windows", "") if trace.info else ""
+    for each in filter(None, told.split(", ")):
+        name, _, number = each.rpartition("=")
+        if number.isdecimal():
+            yield name, int(number)
 
 
 def _eps(evidence: Evidence) -> Iterator[str]:

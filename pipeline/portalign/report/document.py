@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from portalign.findings import Finding
 from portalign.report.aggregate import RunReport
-from portalign.report.explained import told
+from portalign.report.explained import probe_lines, told
 from portalign.report.plain import plain
 from portalign.report.trained import trained
 from portalign.results import (
@@ -76,6 +76,7 @@ class Document:
         reservations: why a pass would prove less than it seems.
         remarks: counts of unpaired tensors, notes, files; one line each.
         trained: which links of the training iterations are at fault, and how fast the sides part.
+        probed: what differs on inputs that portalign made, and why; no part of the verdict.
     """
 
     title: str
@@ -89,6 +90,7 @@ class Document:
     next_command: str
     causes: tuple[str, ...] = ()
     trained: tuple[str, ...] = ()
+    probed: tuple[str, ...] = ()
 
 
 def step_document(report: StepReport) -> Document:
@@ -110,6 +112,7 @@ def step_document(report: StepReport) -> Document:
         next_command=plain(report.next_command),
         causes=_causes(report.findings),
         trained=_trained(report),
+        probed=tuple(map(indented, probe_lines(report.probe))),
     )
 
 
@@ -173,6 +176,8 @@ def closing_lines(report: StepReport) -> tuple[str, ...]:
         more = f" (and {len(named) - 1} more findings)" if len(named) > 1 else ""
         lines.append(plain(told(named[0])[0]) + more)
     lines += _trained(report)
+    if report.probe:
+        lines.append(plain(probe_lines(report.probe)[0]))
     if report.reservations:
         first, n_more = report.reservations[0], len(report.reservations) - 1
         more = f" (and {n_more} more, see report.json)" if n_more else ""

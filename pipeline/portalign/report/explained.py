@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portalign.errors import ReportError
-from portalign.findings import Finding, FindingKind
+from portalign.findings import Finding, FindingKind, Probe
 from portalign.records import Step
 from portalign.report.data import FILE_NAME, read_step_report
 from portalign.results import Outcome, worst
@@ -29,6 +29,14 @@ def told(finding: Finding) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def probe_lines(probe: Probe | None) -> tuple[str, ...]:
+    """What a probe showed, its findings indented below; nothing where it showed nothing."""
+    if probe is None:
+        return ()
+    below = (f"  {line}" for finding in probe.findings for line in told(finding))
+    return (f"probe: {probe.text}", *below)
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What a port's steps found, as `portalign explain --json` prints it."""
@@ -44,13 +52,14 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedStep:
-    """The findings of one step."""
+    """The findings of one step, and what a probe showed besides."""
 
     port: str
     step: Step
     outcome: Outcome
     headline: str
     findings: tuple[Finding, ...]
+    probe: Probe | None = None
 
 
 def explanation(folder: Path) -> Explanation:
@@ -71,7 +80,7 @@ def explanation(folder: Path) -> Explanation:
             do="name the folder of one port, such as logs/bert, or run a step first",
         )
     steps = tuple(
-        ExplainedStep(each.port, each.step, each.outcome, each.headline, each.findings)
+        ExplainedStep(each.port, each.step, each.outcome, each.headline, each.findings, each.probe)
         for each in reports
     )
     return Explanation(worst([step.outcome for step in steps]), steps)
@@ -79,7 +88,8 @@ def explanation(folder: Path) -> Explanation:
 
 def _step(step: ExplainedStep) -> tuple[str, ...]:
     head = f"{step.port} {step.step.value}: {step.headline}"
-    return (head, *(f"  {line}" for finding in step.findings for line in told(finding)))
+    found = [line for finding in step.findings for line in told(finding)]
+    return (head, *(f"  {line}" for line in (*found, *probe_lines(step.probe))))
 
 
 def _places(where: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ def text(sentence: str) -> str:
 def _step(report: StepReport, say: Say) -> Iterator[str]:
     tables = list(_tables(report, say))
     places = [*report.divergence.origins, *report.divergence.unresolved]
-    if not (tables or places or report.findings or report.reservations):
+    if not (tables or places or report.findings or report.reservations or report.probe):
         return
     yield from (f"### {code(report.step.value)}", "")
     yield from _list(say("Where it begins"), (code(label) for label in places))
@@ -91,7 +91,16 @@ def _step(report: StepReport, say: Say) -> Iterator[str]:
         say("Reservations"),
         (text(f"{each.rule}: {say(each.text)}") for each in report.reservations),
     )
+    yield from _list(
+        say("On portalign's own inputs"), (text(say(line)) for line in _probed(report))
+    )
     yield from tables
+
+
+def _probed(report: StepReport) -> Iterator[str]:
+    if report.probe:
+        yield report.probe.text
+        yield from (f"{each.claim} {each.remedy}" for each in report.probe.findings)
 
 
 def _tables(report: StepReport, say: Say) -> Iterator[str]:

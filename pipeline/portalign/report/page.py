@@ -78,6 +78,7 @@ def _concluded(report: StepReport, say: Say) -> Json:
         ),
         "reservations": [(plain(r.rule), plain(say(r.text))) for r in report.reservations],
         "findings": [_finding(each, report, say) for each in report.findings],
+        "probe": _probe(report, say),
         "blames": [_blame(each, report, say) for each in report.blames],
         "growth": [
             {"name": say(each.name), "rows": each.rows, "n_all": each.n_all}
@@ -128,6 +129,13 @@ def _finding(finding: Finding, report: StepReport, say: Say) -> Json:
         "is_confirmed": finding.is_confirmed,
         "ruled_out": [plain(say(each)) for each in finding.ruled_out],
     }
+
+
+def _probe(report: StepReport, say: Say) -> Json:
+    if report.probe is None:
+        return None
+    findings = [_finding(each, report, say) for each in report.probe.findings]
+    return {"text": plain(say(report.probe.text)), "findings": findings}
 
 
 def _blame(blame: Blame, report: StepReport, say: Say) -> Json:

@@ -22,6 +22,7 @@ def spoken(document: Document, say: Say) -> Document:
         remarks=tuple(say(line) for line in document.remarks),
         causes=tuple(said(line, say) for line in document.causes),
         trained=tuple(say(line) for line in document.trained),
+        probed=tuple(said(line, say) for line in document.probed),
     )
 
 

@@ -26,7 +26,9 @@ _FILE = 150  # columns of a table that goes to a file or a pipe
 
 
 def render(document: Document, console: Console, say: Say = english) -> None:
-    """Print a document: verdict, reason, training, causes, table, reservations, remarks, next."""
+    """Print a document: verdict, reason, training, causes, probe, table, reservations, remarks,
+    next.
+    """
     style = STYLES[document.outcome]
     title = Text.assemble(f"{document.title}: ", (document.word, style))
     _say(console, title)
@@ -35,7 +37,7 @@ def render(document: Document, console: Console, say: Say = english) -> None:
         _say(console, Text(document.reason, style=style))
     for line in document.trained:
         _say(console, Text(line))
-    for line in document.causes:
+    for line in (*document.causes, *document.probed):
         _say(console, Text(line, style="bold" if not line.startswith(" ") else ""))
     if document.table is not None:
         _show(console, document.table)

@@ -22,7 +22,7 @@ from portalign.functions import describe, load_function, source_sha256
 from portalign.mapping.weights import WeightPlan
 from portalign.records import Array, Precision, Role, SideInfo, Step, Structure, Trace
 from portalign.request import CaptureRequest
-from portalign.stages import batches, exchange, recording, room, weights
+from portalign.stages import batches, exchange, recording, room, weights, windows
 from portalign.stages.fingerprint import fingerprint
 from portalign.stages.recorder import Recorder
 from portalign.store import state_sha256
@@ -143,6 +143,8 @@ def open_model(session: Session) -> Model:
         framework.set_mode(model, "eval" if request.step is Step.METRIC else request.mode)
     session.structure = framework.structure(model)
     session.model_sha256 = fingerprint(model, session.structure)
+    if told := windows.windows(model, session.structure):
+        session.flags[windows.FLAG] = told
     with session.timed("wait"):
         published = weights.folder(session.folder, Role.REFERENCE)
         reference = exchange.await_trace(published) if is_candidate else None

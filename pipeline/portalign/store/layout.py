@@ -18,7 +18,8 @@ WEIGHTS = "weights"  # folder in a step's folder: both sides' initial states
 DRAWS = "draws"  # folder in a step's folder: the reference's random numbers, a trace an iteration
 GRAFT = "graft"  # folder in a step's folder: the trace of the grafted pass
 ITERATIONS = "iterations"  # folder in a step's folder: both sides of the state-grafted iterations
-FAILURE = "failed.txt"  # in one of those two: what ended that pass early
+PROBE = "probe"  # folder in a step's folder: inputs made by portalign, both sides' runs on them
+FAILURE = "failed.txt"  # in one of those: what ended that pass early
 # folders in what `portalign.recorder` wrote: the initial state, and the batches
 RECORDED_STATE, RECORDED_BATCHES = "state", "batches"
 UNFINISHED = ".part"  # added to a name while that file is being written

@@ -11,16 +11,17 @@ from portalign.store.layout import WEIGHTS
 from portalign.store.reader import read_trace
 
 
-def read_side(folder: Path, role: Role) -> Trace:
+def read_side(folder: Path, role: Role, *, run: str = "") -> Trace:
     """Read a side's records, its initial state first.
 
     Args:
         folder: of the step.
+        run: folder in it, of another run than the step's own.
 
     Raises:
         TraceError: a trace is missing, broken or incomplete.
     """
-    trace = _whole(folder / role.value)
+    trace = _whole(folder / run / role.value)
     weights = folder / WEIGHTS / role.value
     if not weights.is_dir():
         return trace

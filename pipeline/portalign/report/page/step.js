@@ -10,7 +10,7 @@ class StepView {
     }
     this.step = new StepModel(data);
     host.replaceChildren(...[
-      this.verdict(), this.begins(), this.findings(), this.blames(), this.growth(), this.explorer(), this.curves(),
+      this.verdict(), this.begins(), this.findings(), this.probe(), this.blames(), this.growth(), this.explorer(), this.curves(),
       this.environment(), ...this.lists(),
     ].filter(Boolean));
     const first = this.step.first();
@@ -42,7 +42,16 @@ class StepView {
   findings() {
     const { findings } = this.data;
     if (!findings.length) return null;
-    return section("Why", el("div", { class: "findings" }, findings.map((finding) => el("article", { class: "finding" },
+    return section("Why", this.articles(findings));
+  }
+
+  probe() {
+    const { probe } = this.data;
+    return probe ? section("On portalign's own inputs", el("p", { class: "reservation" }, probe.text), this.articles(probe.findings)) : null;
+  }
+
+  articles(findings) {
+    return el("div", { class: "findings" }, findings.map((finding) => el("article", { class: "finding" },
       el("p", { class: "chips" },
         el("span", { class: `chip k-${dashed(finding.kind)}` }, t(finding.kind)),
         finding.rule ? el("span", { class: "chip" }, finding.rule) : null,
@@ -53,7 +62,7 @@ class StepView {
       finding.fitted.length ? table(null, finding.fitted.map(([name, value]) => [name, shown(value, 8)]), { class: "values" }) : null,
       finding.remedy ? el("pre", { class: "remedy" }, finding.remedy) : null,
       el("p", { class: "where" }, finding.where.map(([label, row]) => this.link(label, row))),
-      finding.ruled_out.length ? el("p", { class: "dim" }, `${t("ruled out")}: ${finding.ruled_out.join(", ")}`) : null))));
+      finding.ruled_out.length ? el("p", { class: "dim" }, `${t("ruled out")}: ${finding.ruled_out.join(", ")}`) : null)));
   }
 
   blames() {
