@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,8 @@ def ended(run: Run, logs: Path, pythons: dict[str, str], *, is_reused: bool) -> 
             text=True,
             check=False,
             cwd=ROOT,
+            # numpy's own threads would wait for cores that the run beside this one has
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         seconds = time.perf_counter() - start
         step = next(folder.glob(f"*/{run.step}"), None)

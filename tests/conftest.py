@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import os
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+# Before anything imports numpy: files run side by side, and threads of BLAS that wait for a busy
+# core take a multiple of what one alone does.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _FRAMEWORKS = {"torch", "paddle", "transformers", "reprod_log"}
 _LEFT_OUT = ("browser", "end_to_end", "framework", "slow")  # marks; `make check` has no browser

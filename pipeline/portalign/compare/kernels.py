@@ -115,7 +115,7 @@ def _finite(
     mask = scratch[-(a.size // 8 + 1) :].view(np.bool_)[: a.size]
     near = _near(bits, scratch, mask) if bits is not None else None
     if is_same and near == (0, 0):
-        (squares_a,) = _sums((a, a))
+        (squares_a,) = inner_products((a, a))
         return None if not _is_safe(squares_a, a) else Part(
             a.size, 0.0, 0 if above < 0 else None, float(a[0]), float(b[0]),
             squares_reference=squares_a, squares_candidate=squares_a, max_ulp=0.0,
@@ -123,9 +123,9 @@ def _finite(
     n_mismatched = near[1] if near and is_same else _count(np.not_equal(a, b, out=mask))
     d = np.subtract(a, b, out=scratch.view(a.dtype)[: a.size])
     np.abs(d, out=d)
-    squares_a, squares_d, sum_abs = _sums((a, a), (d, d), (d, None))
+    squares_a, squares_d, sum_abs = inner_products((a, a), (d, d), (d, None))
     is_close = squares_d <= _CLOSE * squares_a and a.itemsize == 4
-    squares_b = squares_a if is_close else _sums((b, b))[0]
+    squares_b = squares_a if is_close else inner_products((b, b))[0]
     if not (_is_safe(squares_a, a) and _is_safe(squares_b, b) and _is_safe(squares_d, d)):
         return None
     place = int(d.argmax())
@@ -180,7 +180,7 @@ def integer_part(reference: Array, candidate: Array, *, above: float) -> Part:
     place = int(magnitude.argmax())
     largest = float(magnitude[place])
     floats = [x.astype(np.float64) for x in (magnitude, a, b)]
-    squares = _sums(*((x, x) for x in floats))
+    squares = inner_products(*((x, x) for x in floats))
     return Part(
         int(a.size), largest, place if largest > above else None, float(a[place]), float(b[place]),
         float(floats[0].sum()), squares[0], squares[1], squares[2],
@@ -247,11 +247,12 @@ def _sign_flips(a: Numbers, b: Numbers) -> int:
     return int(np.count_nonzero(((a < 0) & (b > 0)) | ((a > 0) & (b < 0))))
 
 
-def _sums(*pairs: tuple[Numbers, Numbers | None]) -> list[float]:
+def inner_products(*pairs: tuple[Numbers, Numbers | None]) -> list[float]:
     """Inner product of each pair, or the plain sum where the second is None.
 
     Float64 throughout for float64, by rows of 512 for float32. The row of ones that turns a product
-    into a sum stays in the first-level cache.
+    into a sum stays in the first-level cache. Rows are also too short for the threads of BLAS,
+    which wait for each other: on two busy cores a product of a whole piece took 35 times as long.
     """
     size, ones = pairs[0][0].size, _ONES[pairs[0][0].dtype.itemsize]
     n = size // _ROW * _ROW

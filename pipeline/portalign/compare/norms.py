@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from portalign.compare.chunks import chunks, pieces
-from portalign.compare.kernels import Numbers
+from portalign.compare.kernels import Numbers, inner_products
 from portalign.compare.measure import CHUNK_BYTES, dtype_family, measure
 from portalign.records import Array
 
@@ -26,7 +26,8 @@ def norm(array: Array) -> float:
     with np.errstate(all="ignore"):  # an overflow gives inf, which is passed on
         for values in pieces(array, n_elements=CHUNK_BYTES // 8):
             sizes = np.abs(values) if values.dtype.kind == "c" else values
-            squares += _squares(sizes.astype(np.float64, copy=False))
+            wide = np.ascontiguousarray(sizes, np.float64)
+            squares += inner_products((wide, wide))[0]
     return math.sqrt(squares)
 
 
@@ -54,9 +55,5 @@ def _squared_distance(reference: Array, candidate: Array) -> float:
             difference = scratch[: chunk.reference.size]
             np.copyto(difference, chunk.reference)
             difference -= chunk.candidate.astype(np.float64, copy=False)
-            squares += _squares(difference)
+            squares += inner_products((difference, difference))[0]
     return squares
-
-
-def _squares(values: Numbers) -> float:
-    return float(np.dot(values, values))
