@@ -36,7 +36,7 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     weight, bias = (reading.tensors.get(slot) for slot in ("weight", "bias"))
     if weight is not None:
         normed = normed * run("weight", weight)
-    return normed if bias is None else normed + run("bias", bias)
+    return run("output", normed if bias is None else normed + run("bias", bias))
 
 
 FAMILY = Family("norm", _readings, _compute)

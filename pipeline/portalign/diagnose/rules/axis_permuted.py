@@ -8,6 +8,7 @@ import numpy as np
 
 from portalign.diagnose.confirm import Cause, Proposal
 from portalign.diagnose.evidence import Numbers, Site
+from portalign.diagnose.orders import known, said
 from portalign.diagnose.rule import Rule
 from portalign.findings import OriginKind
 
@@ -22,7 +23,7 @@ def _propose(site: Site) -> Iterator[Proposal]:
             continue
         cause = Cause(
             "axis-permuted",
-            f"axis {axis} of {len(order)} stands {_said(order)}",
+            f"axis {axis} of {len(order)} stands {said(order)}",
             "bring the axis into the reference's order, in code or once in the weights",
         )
         yield Proposal(
@@ -38,9 +39,9 @@ def _order(ours: Numbers, theirs: Numbers) -> list[int] | None:
     if n < 2 or not ours.size or not size:
         return None
     rows = [each.reshape(n, -1) / size for each in (ours, theirs)]
-    for known in _known(n):  # equal slices leave a choice, and then it is one of these
-        if (rows[0][known] == rows[1]).all():
-            return known
+    for usual in known(n):  # equal slices leave a choice, and then it is one of these
+        if (rows[0][usual] == rows[1]).all():
+            return usual
     mix = np.random.default_rng(0).normal(size=rows[0].shape[1])
     keys = [each @ mix for each in rows]
     places = [np.argsort(key, kind="stable") for key in keys]
@@ -51,35 +52,6 @@ def _order(ours: Numbers, theirs: Numbers) -> list[int] | None:
     order[places[1]] = places[0]
     found = [int(at) for at in order]
     return found if found != sorted(found) else None
-
-
-def _known(n: int) -> Iterator[list[int]]:
-    """Orders that code makes: reversed, two blocks exchanged, counted by rows and not columns."""
-    plain = np.arange(n)
-    yield [int(at) for at in plain[::-1]]
-    for n_rows in range(2, n // 2 + 1):
-        if n % n_rows == 0:
-            yield [int(at) for at in plain.reshape(n_rows, -1).T.ravel()]
-    yield [int(at) for at in np.roll(plain, n // 2)]
-
-
-def _said(order: list[int]) -> str:
-    n = len(order)
-    if order == list(range(n))[::-1]:
-        return "in reverse order"
-    for n_rows in range(2, n // 2 + 1):
-        if n % n_rows == 0 and order == list(np.arange(n).reshape(n_rows, -1).T.ravel()):
-            return f"as [{n // n_rows}, {n_rows}] where the reference has [{n_rows}, {n // n_rows}]"
-    for n_blocks in range(2, min(n, 16) + 1):
-        size = n // n_blocks
-        starts = [at // size for at in order[::size]]
-        if (
-            n % n_blocks == 0
-            and size > 1
-            and order == [s * size + i for s in starts for i in range(size)]
-        ):
-            return f"in blocks of {size} in the order {' '.join(map(str, starts))}"
-    return f"in another order, which begins {' '.join(map(str, order[:8]))}"
 
 
 RULE = Rule(

@@ -1,4 +1,4 @@
-"""The scale of a norm: kept as w or as 1 + w, or not used at all."""
+"""The scale of a norm: kept as w or as 1 + w, not used at all, or of other values."""
 
 from __future__ import annotations
 
@@ -10,14 +10,36 @@ from portalign.diagnose.evidence import Numbers
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
 
 _WAYS = {"1 + w": 1.0, "w - 1": -1.0, "not used": 0.0}
+_OTHER = "another weight than the one it was given"
+_ROWS = 4  # rows that must all differ by the same factors
 
 
 def _change(weight: Numbers, way: Value, _reading: Reading) -> Numbers:
+    if way == _OTHER:
+        return weight
     return np.ones_like(weight) if way == "not used" else weight + _WAYS[way]
 
 
+def _rescale(made: Numbers, way: Value, reading: Reading) -> Numbers:
+    """Each channel times the factor that brings it nearest to what was made."""
+    if way != _OTHER:
+        return made
+    bias = reading.tensors.get("bias", np.asarray(0.0))
+    rows = (made - bias).reshape(-1, made.shape[-1])
+    given = (reading.view.target - bias).reshape(-1, made.shape[-1])
+    factors = (rows * given).sum(0) / (rows * rows).sum(0)
+    if np.ptp(factors) <= 1e-6 * np.abs(factors).max():  # a scale, and no other weight
+        raise ValueError("one factor for all channels")
+    return np.asarray((made - bias) * factors + bias)
+
+
 def _values(reading: Reading, _chosen: Chosen) -> Iterable[Value]:
-    return _WAYS if "weight" in reading.tensors else ()
+    if "weight" not in reading.tensors:
+        return ()
+    is_told = "mean" not in reading.tensors and len(reading.view.target.reshape(-1)) >= (
+        _ROWS * len(reading.tensors["weight"])
+    )
+    return (*_WAYS, _OTHER) if is_told else _WAYS
 
 
 def _tell(turned: Turned) -> Words:
@@ -31,9 +53,9 @@ def _tell(turned: Turned) -> Words:
 
 RULE = Knob(
     name="norm-weight",
-    line="a norm scales by `w` on one side and by `1 + w`, or not at all, on the other",
+    line="a norm scales by `w` on one side and by `1 + w`, by another weight or none on the other",
     families=("norm", "batch-norm"),
-    acts={"weight": _change},
+    acts={"weight": _change, "output": _rescale},
     values=_values,
     tell=_tell,
 )

@@ -55,7 +55,7 @@ def _tell(turned: Turned) -> Words:
 RULE = Knob(
     name="weight-swapped",
     line="a module uses another one's weights of the same shape (query and key, gate and up)",
-    families=("linear", "conv", "embedding"),
+    families=("linear", "conv", "embedding", "norm"),
     acts={"weight": _weight, "bias": _bias},
     values=_values,
     tell=_tell,
