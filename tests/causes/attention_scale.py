@@ -38,18 +38,28 @@ class Core:
     sign: float = 1.0
     late: int = 0
     low: str = ""  # dtype that the scores go through
+    slopes: tuple[float, ...] = ()  # of ALiBi, for each head
+    is_by_heads: bool = False  # packed as one group of query heads, its key and value, the next
     low_angles: str = ""  # dtype in which rotary rates and angles are computed
 
     def made(self) -> Numbers:
         names = list(EARLIER)
         width = HEADS * WIDTH // self.heads
-        q, k, v = (self.split(EARLIER[names[i]], width) for i in self.order)
+        packed = [EARLIER[name] for name in names]
+        if self.is_by_heads:
+            together = np.concatenate(packed, -1).reshape(BATCH, TIME, KV_HEADS, -1, WIDTH)
+            parts = together[..., :-2, :], together[..., -2, :], together[..., -1, :]
+            packed = [part.reshape(BATCH, TIME, -1) for part in parts]
+        q, k, v = (self.split(packed[i], width) for i in self.order)
         q, k = self.rotated(q, 0), self.rotated(k, self.late)
         groups = list(self.groups)
         scores = np.einsum("bhqd,bhkd->bhqk", q, k[:, groups]) * self.scale
         scores = through(scores, self.low) if self.low else scores
         if self.cap is not None:
             scores = self.cap * np.tanh(scores / self.cap)
+        if self.slopes:
+            back = np.subtract.outer(np.arange(TIME), np.arange(TIME))
+            scores = scores - np.multiply.outer(self.slopes, np.abs(back))
         mask = CAUSAL if self.mask is None else self.mask
         weights = np.exp(scores + (0.0 if self.is_late else mask))
         weights = weights / weights.sum(self.axis, keepdims=True)

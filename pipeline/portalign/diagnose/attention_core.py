@@ -14,7 +14,7 @@ from portalign.diagnose.family import Reading, Run
 
 def compute(reading: Reading, run: Run) -> Numbers:
     """What arrives at the output projection, in the shape of what was made."""
-    value = _operands(reading, run)[2]
+    value = operands(reading, run)[2]
     scores = run("scores", run("scale", raw_scores(reading, run)))
     scores = run("mask", run("bias", run("cap", scores)))
     weights = run("softmax", scores)
@@ -30,11 +30,29 @@ def compute(reading: Reading, run: Run) -> Numbers:
 
 def raw_scores(reading: Reading, run: Run) -> Numbers:
     """Products of query and key, rotated, neither scaled nor masked: [batch, heads, time, time]."""
-    query, key, _ = _operands(reading, run)
+    query, key, _ = operands(reading, run)
     tables = reading.tensors.get("cos"), reading.tensors.get("sin")
     query, key = _rotated(query, "query", run, tables), _rotated(key, "key", run, tables)
     products: Numbers = query @ repeated(key, query.shape[1], run).swapaxes(-1, -2)
     return products
+
+
+def operands(reading: Reading, run: Run) -> tuple[Numbers, Numbers, Numbers]:
+    """Query, key and value, [batch, heads, time, width] each.
+
+    Raises:
+        ValueError: they don't fit the number of heads.
+    """
+    order = run("operands", np.arange(3.0)).astype(int)
+    packed = [reading.tensors[name] for name in ("query", "key", "value")]
+    together = np.concatenate(packed, axis=-1)
+    again = run("packing", together)
+    if again is not together:
+        ends = np.cumsum([each.shape[-1] for each in packed])[:-1]
+        packed = np.split(again, ends, axis=-1)
+    query, key, value = (packed[i] for i in order)  # [batch, time, width]
+    width = query.shape[-1] // int(run("heads", np.asarray(1.0)))
+    return heads(query, width), heads(key, width), heads(value, width)
 
 
 def repeated(x: Numbers, n_heads: int, run: Run) -> Numbers:
@@ -57,14 +75,6 @@ def heads(x: Numbers, width: int) -> Numbers:
         ValueError: the width doesn't fit.
     """
     return x.reshape(*x.shape[:2], -1, width).swapaxes(1, 2)
-
-
-def _operands(reading: Reading, run: Run) -> tuple[Numbers, Numbers, Numbers]:
-    order = run("operands", np.arange(3.0)).astype(int)
-    packed = [reading.tensors[name] for name in ("query", "key", "value")]
-    query, key, value = (packed[i] for i in order)  # [batch, time, width]
-    width = query.shape[-1] // int(run("heads", np.asarray(1.0)))
-    return heads(query, width), heads(key, width), heads(value, width)
 
 
 def _rotated(

@@ -12,9 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from portalign.diagnose.attention_core import heads, raw_scores, repeated
+from portalign.diagnose.attention_core import heads, operands, raw_scores, repeated
 from portalign.diagnose.evidence import Numbers
 from portalign.diagnose.family import Chosen, Knob, Reading, Value, running
+from portalign.diagnose.rules.attention_packing import packings
+from portalign.diagnose.rules.attention_slopes import usual_slopes
 from portalign.diagnose.soft_cap import EXACT, Fit, fit_scores
 from portalign.diagnose.words import nice
 
@@ -30,21 +32,26 @@ def members(reading: Reading, knobs: Sequence[Knob]) -> Iterator[Chosen]:
     by_name = {knob.name: knob for knob in knobs}
     for n_heads in by_name["attention-heads"].values(reading, {}):
         start = {"attention-heads": n_heads}
-        weights = _weights(reading, knobs, start)
-        best = None if weights is None else _best(reading, knobs, start, weights)
-        if weights is None or best is None:
-            continue
-        style, fitted = best
-        for mask in _masks(reading, weights):
-            for scale_and_cap in _numbers(fitted):
-                yield {**style, **mask, **scale_and_cap}
+        for packing in packings(reading, start):
+            yield from _of_heads(reading, knobs, {**start, "attention-packing": packing})
+
+
+def _of_heads(reading: Reading, knobs: Sequence[Knob], start: Chosen) -> Iterator[Chosen]:
+    weights = _weights(reading, knobs, start)
+    best = None if weights is None else _best(reading, knobs, start, weights)
+    if weights is None or best is None:
+        return
+    style, fitted = best
+    for mask in _masks(reading, weights):
+        for numbers in _numbers(fitted):
+            yield {**style, **mask, **numbers}
 
 
 def _best(
     reading: Reading, knobs: Sequence[Knob], start: Chosen, weights: Numbers
 ) -> tuple[Chosen, Fit] | None:
-    """The rotary style, if any, under which the scores are explained best; without a cap if they
-    can be.
+    """The rotary style, if any, under which the scores are explained best; without slopes or a cap
+    if they can be.
     """
     by_name = {knob.name: knob for knob in knobs}
     raw = []
@@ -54,16 +61,13 @@ def _best(
             raw.append((style, raw_scores(first, running(knobs, first, style))))
         except (ValueError, IndexError):
             continue
-    for is_capped in (False, True):
-        fits = [
-            (style, fit)
-            for style, each in raw
-            if (fit := fit_scores(each, weights, is_capped=is_capped))
-        ]
+    best = None
+    for more in ({}, {"is_sloped": True}, {"is_capped": True}):
+        fits = [(style, fit) for style, each in raw if (fit := fit_scores(each, weights, **more))]
         best = min(fits, key=lambda one: one[1].left, default=None)
-        if best is not None and (is_capped or best[1].left <= EXACT):
+        if best is not None and best[1].left <= EXACT:
             return best
-    return None
+    return best
 
 
 def _cut(reading: Reading, n: int) -> Reading:
@@ -83,8 +87,7 @@ def _weights(reading: Reading, knobs: Sequence[Knob], chosen: Chosen) -> Numbers
     """
     run = running(knobs, reading, chosen)
     try:
-        width = reading.tensors["query"].shape[-1] // chosen["attention-heads"]
-        value = heads(reading.tensors["value"], width)
+        value = operands(reading, run)[2]
         context = heads(reading.view.target, value.shape[-1])  # [batch, heads, time, width]
         value = repeated(value, context.shape[1], run)
     except (ValueError, IndexError, ZeroDivisionError):
@@ -153,7 +156,24 @@ def _masks(reading: Reading, weights: Numbers) -> Iterator[Chosen]:
 def _numbers(fit: Fit) -> Iterator[Chosen]:
     for scale in _meant(fit.scale, fit):
         for cap in [None] if fit.cap is None else _meant(fit.cap, fit):
-            yield {"attention-scale": scale, "attention-cap": cap}
+            for slopes in _slopes(fit):
+                yield {
+                    "attention-scale": scale,
+                    "attention-cap": cap,
+                    "attention-slopes": slopes,
+                }
+
+
+def _slopes(fit: Fit) -> Iterator[Value]:
+    """The usual slopes where they are meant, else simple numbers, else what was fitted."""
+    if not fit.slopes:
+        yield None
+        return
+    usual = usual_slopes(len(fit.slopes))
+    if np.allclose(fit.slopes, usual, rtol=EXACT, atol=0):
+        yield usual
+    yield tuple(next(nice(slope)) for slope in fit.slopes)
+    yield fit.slopes
 
 
 def _meant(value: float, fit: Fit) -> list[float]:

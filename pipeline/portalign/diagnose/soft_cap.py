@@ -1,6 +1,7 @@
-"""Fit the scale of attention scores, and a soft-cap on them, to attention weights.
+"""Fit the scale of attention scores, and a soft-cap or slopes on them, to attention weights.
 
-Two numbers against all weights: a grid finds where to start, damped Gauss-Newton steps do the rest.
+Few numbers against all weights. Scale and slopes are linear in the logarithms; for a cap a grid
+finds where to start, and damped Gauss-Newton steps do the rest.
 """
 
 from __future__ import annotations
@@ -24,19 +25,23 @@ _GRID = 15  # starts for each of the two numbers
 @final
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Scores are `scale` times the products, soft-capped at `cap`.
+    """Scores are `scale` times the products, soft-capped at `cap`, lowered with the distance.
 
     Attributes:
+        slopes: of every head, times the distance of query and key; () for none.
         left: what the fit leaves of the logarithms, relative, each weighted by its weight.
     """
 
     scale: float
     cap: float | None
     left: float
+    slopes: tuple[float, ...] = ()
 
 
-def fit_scores(raw: Numbers, weights: Numbers, *, is_capped: bool) -> Fit | None:
-    """Fit the scale, or scale and cap together.
+def fit_scores(
+    raw: Numbers, weights: Numbers, *, is_capped: bool = False, is_sloped: bool = False
+) -> Fit | None:
+    """Fit the scale, or with it a cap or a slope for every head.
 
     Args:
         raw: products of query and key, [batch, heads, queries, keys].
@@ -57,6 +62,11 @@ def fit_scores(raw: Numbers, weights: Numbers, *, is_capped: bool) -> Fit | None
     gaps = (logs - np.take_along_axis(logs, first, -1))[rows]
     mine = raw[rows]
     best = np.broadcast_to(np.take_along_axis(raw, first, -1), raw.shape)[rows]
+    if is_sloped:
+        far = rows[3] - rows[2], first[..., 0][rows[:3]] - rows[2]
+        distance = np.abs(far[0]) - np.abs(far[1])
+        is_own = rows[1][:, None] == np.arange(raw.shape[1])  # [rows, heads]
+        return _sloped(mine - best, np.where(is_own, -distance[:, None], 0.0), gaps, shares[rows])
     with np.errstate(all="ignore"):  # far steps overflow, and are not taken
         return (_capped if is_capped else _plain)(mine, best, gaps, shares[rows])
 
@@ -70,6 +80,19 @@ def _plain(mine: Numbers, best: Numbers, gaps: Numbers, shares: Numbers) -> Fit 
         return None
     scale = float(across @ (shares * gaps)) / steepness
     return Fit(scale, None, float(np.linalg.norm(scale * across - shares * gaps)) / norm)
+
+
+def _sloped(across: Numbers, distances: Numbers, gaps: Numbers, shares: Numbers) -> Fit | None:
+    """Fit products and distances [rows, heads] together to the logarithms."""
+    norm = float(np.linalg.norm(shares * gaps))
+    columns = shares[:, None] * np.column_stack([across, distances])
+    if not norm > 0 or len(columns) <= columns.shape[1]:
+        return None
+    found, _, rank, _ = np.linalg.lstsq(columns, shares * gaps, rcond=None)
+    if rank < columns.shape[1]:
+        return None
+    left = float(np.linalg.norm(columns @ found - shares * gaps)) / norm
+    return Fit(float(found[0]), None, left, tuple(float(slope) for slope in found[1:]))
 
 
 def _capped(mine: Numbers, best: Numbers, gaps: Numbers, shares: Numbers) -> Fit | None:
