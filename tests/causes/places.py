@@ -73,7 +73,8 @@ def glue(
 ) -> Site:
     """What arrives at a module; `earlier` in execution order, "path slot" to values."""
     sources = tuple(
-        Source(name, *name.split(" "), "Linear", array) for name, array in reversed(earlier.items())
+        Source(name, *name.split(" ")[:2], "Linear", array)
+        for name, array in reversed(earlier.items())
     )
     views = (
         View(made, (), sources, dict(values or {}), "fc", "")

@@ -9,7 +9,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.distributed.fleet.utils import recompute
-from paddle_parts import Norm, OwnLinear, softmax
+from paddle_parts import Norm, OwnLinear, softmax, table_of
 
 from planted import Asked, Planted
 
@@ -38,7 +38,11 @@ class BertForSequenceClassification(nn.Layer):
     ) -> dict[str, Tensor]:
         x = self.embeddings(input_ids, token_type_ids)
         mask = self.mask(attention_mask, x)
-        for layer in self.encoder:
+        for at, layer in enumerate(self.encoder):
+            if self.on("layer_skipped") and at == 1:
+                continue
+            if self.on("layer_repeated") and at == 1:
+                x = layer(x, mask)
             x = recompute(layer, x, mask) if self.on("checkpoint") else layer(x, mask)
         first = x[:, -1] if self.on("last_token_pooled") else x[:, 0]
         if self.on("mean_pooled"):
@@ -68,7 +72,7 @@ class BertEmbeddings(nn.Layer):
         super().__init__()
         self.on = planted.at()
         padding = PADDING if self.on("padding_idx") else None
-        self.word_embeddings = PaddedEmbedding(50, WIDTH, padding)
+        self.word_embeddings = PaddedEmbedding(50, WIDTH, padding, self.on)
         self.position_embeddings = nn.Embedding(16, WIDTH)
         self.token_type_embeddings = nn.Embedding(2, WIDTH)
         self.layer_norm = nn.LayerNorm(WIDTH, epsilon=EPS)
@@ -87,18 +91,21 @@ class BertEmbeddings(nn.Layer):
         if on("words_scaled"):
             words = words * WIDTH**0.5
         x = words + self.position_embeddings(positions) + self.token_type_embeddings(types)
-        return x if on("no_embedding_norm") else self.dropout(self.layer_norm(x))
+        if on("no_embedding_norm"):
+            return x
+        x = self.layer_norm(x)
+        return F.dropout(x, 0.1, training=True) if on("dropout_left_on") else self.dropout(x)
 
 
 class PaddedEmbedding(nn.Embedding):
     """Rows are looked up as they are; with a padding row only its gradient is dropped."""
 
-    def __init__(self, n_rows: int, width: int, padding: int | None) -> None:
+    def __init__(self, n_rows: int, width: int, padding: int | None, on: Asked) -> None:
         super().__init__(n_rows, width)
-        self.padding = padding
+        self.padding, self.on = padding, on
 
     def forward(self, ids: Tensor) -> Tensor:
-        rows = F.embedding(ids, self.weight)
+        rows = F.embedding(ids, table_of(self.weight, self.on))
         if self.padding is None:
             return rows
         return paddle.where((ids == self.padding).unsqueeze(-1), rows.detach(), rows)
@@ -108,7 +115,8 @@ class EncoderLayer(nn.Layer):
     def __init__(self, on: Asked) -> None:
         super().__init__()
         self.on = on
-        self.self_attn = (FusedAttention if on("fused_qkv") else Attention)(on)
+        is_fused = on("fused_qkv") or on("fused_by_heads")
+        self.self_attn = (FusedAttention if is_fused else Attention)(on)
         self.norm1 = Norm(WIDTH, on, eps=1e-5 if on("norm_eps") else EPS)
         self.linear1 = OwnLinear(WIDTH, INNER, on, "fc1")
         self.activation = Activation(on)
@@ -125,6 +133,8 @@ class EncoderLayer(nn.Layer):
             x = self.norm1(self.self_attn(x, mask) + x)
         elif on("residual_detached"):
             x = self.norm1(x.detach() + self.self_attn(x, mask))
+        elif on("branch_dropout_left_on"):
+            x = self.norm1(x + F.dropout(self.self_attn(x, mask), 0.25, training=True))
         else:
             x = self.norm1(x + self.self_attn(x, mask))
         return self.norm2(x + self.linear2(self.activation(self.linear1(x))))
@@ -158,6 +168,7 @@ class Attention(nn.Layer):
         self.k_proj = OwnLinear(WIDTH, WIDTH, on, "key")
         self.v_proj = OwnLinear(WIDTH, WIDTH, on, "value")
         self.out_proj = OwnLinear(WIDTH, WIDTH, on, "out")
+        self.q_proj.beside, self.k_proj.beside = (self.k_proj,), (self.q_proj,)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         q, k, v = (self.heads(part) for part in self.project(x))
@@ -196,6 +207,11 @@ class Attention(nn.Layer):
             scores = paddle.matmul(q * width**-0.5, k, transpose_y=True)
         else:
             scores = paddle.matmul(q, k, transpose_y=True) / width**0.5
+        if on("slopes_added"):
+            places = paddle.arange(scores.shape[-1])
+            far = (places - places.unsqueeze(1)).abs().astype(scores.dtype)
+            slopes = paddle.to_tensor([2.0**-4, 2.0**-8], dtype=scores.dtype)
+            scores = scores - slopes.reshape([-1, 1, 1]) * far
         if on("scores_in_bfloat16"):
             scores = scores.astype("bfloat16").astype(v.dtype)
         weights = softmax(scores if mask is None else scores + mask, on)
@@ -213,5 +229,9 @@ class FusedAttention(Attention):
         self.out_proj = nn.Linear(WIDTH, WIDTH)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = self.qkv(x).split(3, axis=-1)
+        packed = self.qkv(x)
+        if self.on("fused_by_heads"):
+            by_heads = packed.reshape([*packed.shape[:2], HEADS, 3, -1])
+            return tuple(part.flatten(2) for part in by_heads.unbind(3))
+        q, k, v = packed.split(3, axis=-1)
         return q, k, v

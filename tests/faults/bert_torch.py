@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torch_parts import Norm, OwnLinear, softmax
+from torch_parts import Norm, OwnEmbedding, OwnLinear, softmax
 
 from planted import Asked, Planted
 
@@ -27,7 +27,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.on = planted.at()
         padding = PADDING if self.on("padding_idx") else None
-        self.word_embeddings = nn.Embedding(50, WIDTH, padding_idx=padding)
+        self.word_embeddings = OwnEmbedding(50, WIDTH, padding, self.on)
         self.position_embeddings = nn.Embedding(16, WIDTH)
         self.token_type_embeddings = nn.Embedding(2, WIDTH)
         self.embeddings_norm = Norm(WIDTH, planted.at(0), eps=EPS)
@@ -40,7 +40,11 @@ class Encoder(nn.Module):
     ) -> dict[str, Tensor]:
         x = self.embed(input_ids, token_type_ids)
         mask = self.mask(attention_mask, x)
-        for block in self.blocks:
+        for layer, block in enumerate(self.blocks):
+            if self.on("layer_skipped") and layer == 1:
+                continue
+            if self.on("layer_repeated") and layer == 1:
+                x = block(x, mask)
             if self.on("checkpoint"):
                 x = checkpoint(block, x, mask, use_reentrant=False)
             else:
@@ -68,6 +72,8 @@ class Encoder(nn.Module):
         if on("no_embedding_norm"):
             return x
         x = self.embeddings_norm(x)
+        if on("dropout_left_on"):
+            return F.dropout(x, 0.1, training=True)
         return x * 0.9 if on("dropout_scaled_in_eval") else x
 
     def mask(self, keep: Tensor, x: Tensor) -> Tensor | None:
@@ -88,11 +94,13 @@ class Block(nn.Module):
     def __init__(self, on: Asked) -> None:
         super().__init__()
         self.on = on
-        self.attn = (FusedAttention if on("fused_qkv") else Attention)(on)
+        is_fused = on("fused_qkv") or on("fused_by_heads")
+        self.attn = (FusedAttention if is_fused else Attention)(on)
         self.norm1 = Norm(WIDTH, on, eps=1e-5 if on("norm_eps") else EPS)
         self.fc1 = OwnLinear(WIDTH, INNER, on, "fc1")
         self.fc2 = OwnLinear(INNER, WIDTH, on, "fc2")
         self.norm2 = nn.LayerNorm(WIDTH, eps=EPS)
+        self.norm1.beside = (self.norm2,)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         on = self.on
@@ -106,6 +114,8 @@ class Block(nn.Module):
             x = self.norm1(self.attn(x, mask) + x)
         elif on("residual_detached"):
             x = self.norm1(x.detach() + self.attn(x, mask))
+        elif on("branch_dropout_left_on"):
+            x = self.norm1(x + F.dropout(self.attn(x, mask), 0.25, training=True))
         else:
             x = self.norm1(x + self.attn(x, mask))
         return self.norm2(x + self.fc2(self.activate(self.fc1(x))))
@@ -149,6 +159,7 @@ class Attention(nn.Module):
         self.wk = OwnLinear(WIDTH, WIDTH, on, "key")
         self.wv = OwnLinear(WIDTH, WIDTH, on, "value")
         self.wo = OwnLinear(WIDTH, WIDTH, on, "out")
+        self.wq.beside, self.wk.beside = (self.wk,), (self.wq,)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         q, k, v = (_heads(part) for part in self.project(x))
@@ -174,6 +185,10 @@ class Attention(nn.Module):
             scores = (q * width**-0.5) @ k.mT
         else:
             scores = q @ k.mT / width**0.5
+        if on("slopes_added"):
+            places = torch.arange(scores.shape[-1])
+            slopes = torch.tensor([2.0**-4, 2.0**-8]).view(-1, 1, 1)
+            scores = scores - slopes * (places - places[:, None]).abs()
         if on("scores_clipped"):
             scores = scores.clamp(-1.0, 1.0)
         if on("scores_in_bfloat16"):
@@ -195,7 +210,11 @@ class FusedAttention(Attention):
         self.wo = nn.Linear(WIDTH, WIDTH)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        packed = self.qkv(x)
+        if self.on("fused_by_heads"):
+            by_heads = packed.unflatten(-1, (HEADS, 3, -1))
+            return tuple(part.flatten(-2) for part in by_heads.unbind(-2))
+        q, k, v = packed.chunk(3, dim=-1)
         return q, k, v
 
 

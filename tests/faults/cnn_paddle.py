@@ -38,7 +38,7 @@ class ResNet(nn.Layer):
         on = self.on
         if on("bgr"):
             image = image.flip(1)
-        x = self.relu(self.bn1(self.conv1(image)))
+        x = resized(self.relu(self.bn1(self.conv1(image))), on)
         if on("maxpool_shifted"):
             x = F.max_pool2d(F.pad(x, [0, 1, 0, 1]), 3, stride=2)
         else:
@@ -137,6 +137,11 @@ class OwnConv(nn.Conv2D):
                 weight = weight.flip([2, 3])
             if on("kernel_transposed"):
                 weight = weight.transpose([0, 1, 3, 2])
+            if on("kernel_not_loaded"):
+                values = paddle.cos(paddle.arange(weight.size, dtype=weight.dtype))
+                weight = values.reshape(weight.shape) / 8
+            if on("kernel_scaled"):
+                weight = 1.25 * weight
             if on("kernel_through_bfloat16"):
                 weight = bfloat16_values(weight)
             if on("same_padding") and stride > 1:
@@ -177,6 +182,18 @@ class OwnNorm(nn.BatchNorm2D):
             shift = self.bias - mean * gain
             return x * gain.reshape([-1, 1, 1]) + shift.reshape([-1, 1, 1])
         return super().forward(x)
+
+
+def resized(x: Tensor, on: Asked) -> Tensor:
+    modes = {
+        "resized_linear": {"mode": "bilinear"},
+        "resized_nearest": {"mode": "nearest"},
+        "resized_aligned": {"mode": "bilinear", "align_corners": True},
+        "resized_cubic": {"mode": "bicubic"},
+        "resized_points": {"mode": "bilinear", "align_mode": 1},
+    }
+    asked = [mode for name, mode in modes.items() if on(name)]
+    return F.interpolate(x, size=[15, 15], **asked[0]) if asked else x
 
 
 def shuffled(x: Tensor) -> Tensor:

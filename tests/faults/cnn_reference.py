@@ -7,17 +7,21 @@ from collections.abc import Mapping
 
 from seeded import seeded
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 STEM, WIDE, GROUPS, CLASSES = 16, 32, 4, 5
 
 
 def build(settings: Mapping[str, object]) -> nn.Module:
-    return seeded(Cnn(), settings, seed=3)
+    return seeded(Cnn(str(settings.get("resized", ""))), settings, seed=3)
 
 
 class Cnn(nn.Module):
-    def __init__(self) -> None:
+    """With `resized`, a mode of interpolation, the first features are resized."""
+
+    def __init__(self, resized: str) -> None:
         super().__init__()
+        self.resized = resized
         self.conv1 = nn.Conv2d(3, STEM, 3, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(STEM)
         self.relu = nn.ReLU()
@@ -28,7 +32,10 @@ class Cnn(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         x = image.to(self.conv1.weight.dtype)
-        x = self.maxpool(self.relu(self.norm1(self.conv1(x))))
+        x = self.relu(self.norm1(self.conv1(x)))
+        if self.resized:
+            x = interpolate(x, size=(15, 15), mode=self.resized)
+        x = self.maxpool(x)
         for block in self.layer:
             x = block(x)
         return {"logits": self.fc(self.avgpool(x).flatten(1))}

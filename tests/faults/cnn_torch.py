@@ -42,7 +42,7 @@ class ResNet(nn.Module):
             image = image.flip(1)
         if on("channels_last"):
             image = image.contiguous(memory_format=torch.channels_last)
-        x = F.relu(self.bn1(self.conv1(image)))
+        x = resized(F.relu(self.bn1(self.conv1(image))), on)
         if on("maxpool_shifted"):
             x = F.max_pool2d(F.pad(x, (0, 1, 0, 1)), 3, stride=2)
         else:
@@ -141,6 +141,11 @@ class OwnConv(nn.Conv2d):
                 weight = weight.flip(2, 3)
             if on("kernel_transposed"):
                 weight = weight.mT
+            if on("kernel_not_loaded"):
+                random = torch.Generator().manual_seed(5)
+                weight = torch.randn(weight.shape, generator=random).to(weight.dtype) / 8
+            if on("kernel_scaled"):
+                weight = 1.25 * weight
             if on("kernel_standardised"):
                 weight = weight - weight.mean((1, 2, 3), keepdim=True)
                 weight = weight / weight.std((1, 2, 3), keepdim=True)
@@ -185,6 +190,17 @@ class OwnNorm(nn.BatchNorm2d):
         if on("bn_mean_not_loaded"):
             return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
+
+
+def resized(x: Tensor, on: Asked) -> Tensor:
+    modes = {
+        "resized_linear": {"mode": "bilinear"},
+        "resized_nearest": {"mode": "nearest"},
+        "resized_aligned": {"mode": "bilinear", "align_corners": True},
+        "resized_cubic": {"mode": "bicubic"},
+    }
+    asked = [mode for name, mode in modes.items() if on(name)]
+    return F.interpolate(x, size=(15, 15), **asked[0]) if asked else x
 
 
 def shuffled(x: Tensor) -> Tensor:

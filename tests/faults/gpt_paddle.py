@@ -14,6 +14,8 @@ from planted import Asked, Planted
 WIDTH, HEADS, KV_HEADS, LAYERS, INNER = 64, 4, 2, 3, 96
 VOCABULARY, EPS, BASE, CAP = 48, 1e-6, 10000.0, 30.0
 HEAD_WIDTH = WIDTH // HEADS
+# Times the usual slopes: as in the paper, as BLOOM writes it, none, the other sign, steeper.
+ALIBI = {"alibi": 1.0, "alibi_by_key": 1.0, "alibi_missing": 0, "alibi_sign": -1, "alibi_steep": 2}
 Rotation = tuple[Tensor, Tensor]
 
 
@@ -30,6 +32,9 @@ class LlamaForCausalLM(nn.Layer):
         self.embed_tokens = nn.Embedding(VOCABULARY, WIDTH)
         self.layers = nn.LayerList([DecoderLayer(planted.at(layer)) for layer in range(LAYERS)])
         self.norm = RMSNorm(planted.at(-1))
+        for block in self.layers:
+            block.self_attn.factor = next((ALIBI[name] for name in ALIBI if self.on(name)), None)
+            block.self_attn.is_by_key = self.on("alibi_by_key")
 
     def forward(self, input_ids: Tensor) -> dict[str, Tensor]:
         on = self.on
@@ -42,7 +47,11 @@ class LlamaForCausalLM(nn.Layer):
         hidden = paddle.triu(paddle.ones([time, time]), diagonal).astype("bool")
         if on("causal_missing"):
             hidden = paddle.zeros_like(hidden)
-        for layer in self.layers:
+        for at, layer in enumerate(self.layers):
+            if on("layer_skipped") and at == 1:
+                continue
+            if on("layer_repeated") and at == 1:
+                x = layer(x, rotation, hidden)
             x = layer(x, rotation, hidden)
         x = x if on("no_final_norm") else self.norm(x)
         return {"logits": self.cap(self.head(x))}
@@ -66,6 +75,8 @@ class LlamaForCausalLM(nn.Layer):
         if on("head_not_tied"):
             values = paddle.cos(paddle.arange(weight.size, dtype=weight.dtype))
             weight = values.reshape(weight.shape) / 8
+        if on("head_shifted"):
+            weight = weight.roll(1, 0)
         if on("head_in_chunks"):
             parts = x.split([5, 7], axis=1)
             return paddle.concat(
@@ -96,6 +107,8 @@ class RMSNorm(nn.Layer):
         if on("rms_by_division"):
             return x / paddle.sqrt((x * x).sum(-1, keepdim=True) / WIDTH + eps) * self.weight
         weight = 1 + self.weight if on("norm_plus_one") else self.weight
+        if on("norm_not_loaded"):
+            weight = paddle.linspace(0.5, 1.5, WIDTH).astype(x.dtype)
         wide = x.astype("float32")
         wide = wide * paddle.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
         return wide.astype(x.dtype) * weight
@@ -140,7 +153,7 @@ class Attention(nn.Layer):
             k, v = v, k
         if on("key_value_detached"):
             k, v = k.detach(), v.detach()
-        if not on("rotary_missing"):
+        if not on("rotary_missing") and self.factor is None:
             late = tuple(part.roll(-1, 0) for part in rotation)
             q = _rotate(q, rotation, on)
             k = _rotate(k, late if on("rotary_key_late") else rotation, on)
@@ -167,6 +180,7 @@ class Attention(nn.Layer):
             return out.transpose([0, 2, 1, 3])
         scale = 1.0 if on("no_scale") else HEAD_WIDTH**-0.5
         scores = paddle.matmul(q, k, transpose_y=True) * scale
+        scores = self.sloped(scores)
         if on("masked_after_softmax"):
             weights = softmax(scores, on)
             return paddle.where(hidden, paddle.zeros_like(weights), weights) @ v
@@ -174,6 +188,15 @@ class Attention(nn.Layer):
             scores = scores.astype("bfloat16").astype(v.dtype)
         lowest = -1e4 if on("mask_minus_1e4") else -float("inf")
         return softmax(paddle.where(hidden, paddle.full_like(scores, lowest), scores), on) @ v
+
+    def sloped(self, scores: Tensor) -> Tensor:
+        """Lowered with the distance of the key."""
+        if self.factor is None:
+            return scores
+        places = paddle.arange(scores.shape[-1]).astype(scores.dtype)
+        far = -places if self.is_by_key else (places - places.unsqueeze(1)).abs()
+        slopes = [self.factor * 2.0 ** (-2 * (head + 1)) for head in range(HEADS)]
+        return scores - paddle.to_tensor(slopes, dtype=scores.dtype).reshape([-1, 1, 1]) * far
 
 
 class Mlp(nn.Layer):

@@ -15,12 +15,15 @@ HEAD_WIDTH = WIDTH // HEADS
 
 
 def build(settings: Mapping[str, object]) -> nn.Module:
-    return seeded(Gpt(), settings, seed=2)
+    return seeded(Gpt(str(settings.get("positions", "rotary"))), settings, seed=2)
 
 
 class Gpt(nn.Module):
-    def __init__(self) -> None:
+    """With rotary positions, or with ALiBi."""
+
+    def __init__(self, positions: str) -> None:
         super().__init__()
+        self.has_slopes = positions == "alibi"
         self.embed_tokens = nn.Embedding(VOCABULARY, WIDTH)
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
         self.norm = RMSNorm()
@@ -33,6 +36,11 @@ class Gpt(nn.Module):
         angles = rotary_angles(time)  # [time, head width]
         rotation = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
         mask = torch.full((time, time), torch.finfo(x.dtype).min, dtype=x.dtype).triu(1)
+        if self.has_slopes:
+            rotation = torch.ones_like(rotation[0]), torch.zeros_like(rotation[1])
+            slopes = 2.0 ** -torch.arange(2.0, 2.0 * HEADS + 1, 2.0).view(-1, 1, 1)
+            places = torch.arange(float(time))
+            mask = mask - slopes * (places[:, None] - places).abs()  # [heads, time, time]
         for layer in self.layers:
             x = layer(x, rotation, mask)
         logits = self.lm_head(self.norm(x))

@@ -15,6 +15,8 @@ from planted import Asked, Planted
 WIDTH, HEADS, KV_HEADS, LAYERS, INNER = 64, 4, 2, 3, 96
 VOCABULARY, EPS, BASE, CAP = 48, 1e-6, 10000.0, 30.0
 HEAD_WIDTH = WIDTH // HEADS
+# Times the usual slopes: as in the paper, as BLOOM writes it, none, the other sign, steeper.
+ALIBI = {"alibi": 1.0, "alibi_by_key": 1.0, "alibi_missing": 0, "alibi_sign": -1, "alibi_steep": 2}
 Rotation = tuple[Tensor, Tensor]
 
 
@@ -30,6 +32,9 @@ class Decoder(nn.Module):
         self.wte = nn.Embedding(VOCABULARY, WIDTH)
         self.h = nn.ModuleList(Block(planted.at(layer)) for layer in range(LAYERS))
         self.ln_f = Norm(planted.at(-1))
+        for block in self.h:
+            block.attn.factor = next((ALIBI[name] for name in ALIBI if self.on(name)), None)
+            block.attn.is_by_key = self.on("alibi_by_key")
 
     def forward(self, input_ids: Tensor) -> dict[str, Tensor]:
         on = self.on
@@ -42,7 +47,11 @@ class Decoder(nn.Module):
         hidden = torch.ones(time, time, dtype=torch.bool).triu(diagonal)
         if on("causal_missing"):
             hidden = torch.zeros_like(hidden)
-        for block in self.h:
+        for layer, block in enumerate(self.h):
+            if on("layer_skipped") and layer == 1:
+                continue
+            if on("layer_repeated") and layer == 1:
+                x = block(x, rotation, hidden)
             x = block(x, rotation, hidden)
         x = x if on("no_final_norm") else self.ln_f(x)
         return {"logits": self.cap(self.head(x))}
@@ -65,6 +74,8 @@ class Decoder(nn.Module):
         if on("head_not_tied"):
             random = torch.Generator().manual_seed(5)
             weight = torch.randn(weight.shape, generator=random).to(weight.dtype) / 8
+        if on("head_shifted"):
+            weight = weight.roll(1, 0)
         if on("head_in_chunks"):
             return torch.cat([F.linear(part, weight) for part in x.split(5, dim=1)], dim=1)
         return F.linear(x, weight)
@@ -94,6 +105,8 @@ class Norm(nn.Module):
         if on("rms_by_division"):
             return x / torch.sqrt((x * x).sum(-1, keepdim=True) / WIDTH + eps) * self.weight
         weight = 1 + self.weight if on("norm_plus_one") else self.weight
+        if on("norm_not_loaded"):
+            weight = torch.linspace(0.5, 1.5, WIDTH).to(x.dtype)
         wide = x.float()
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
         return wide.to(x.dtype) * weight
@@ -138,7 +151,7 @@ class Attention(nn.Module):
             k, v = v, k
         if on("key_value_detached"):
             k, v = k.detach(), v.detach()
-        if not on("rotary_missing"):
+        if not on("rotary_missing") and self.factor is None:
             late = tuple(part.roll(-1, 0) for part in rotation)
             q = _rotate(q, rotation, on)
             k = _rotate(k, late if on("rotary_key_late") else rotation, on)
@@ -157,12 +170,22 @@ class Attention(nn.Module):
         if on("sdpa"):
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
         scores = q @ k.mT * (1.0 if on("no_scale") else HEAD_WIDTH**-0.5)
+        scores = self.sloped(scores)
         if on("masked_after_softmax"):
             return softmax(scores, on).masked_fill(hidden, 0.0) @ v
         if on("scores_in_bfloat16"):
             scores = scores.to(torch.bfloat16).to(v.dtype)
         lowest = -1e4 if on("mask_minus_1e4") else -torch.inf
         return softmax(scores.masked_fill(hidden, lowest), on) @ v
+
+    def sloped(self, scores: Tensor) -> Tensor:
+        """Lowered with the distance of the key."""
+        if self.factor is None:
+            return scores
+        places = torch.arange(scores.shape[-1], dtype=scores.dtype)
+        far = -places if self.is_by_key else (places - places[:, None]).abs()
+        slopes = self.factor * 2.0 ** -torch.arange(2.0, 2.0 * HEADS + 1, 2.0, dtype=scores.dtype)
+        return scores - slopes.view(-1, 1, 1) * far
 
 
 class Mlp(nn.Module):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faults import rows_bert, rows_cnn, rows_gpt, rows_rnn, rows_training
+from faults import rows_bert, rows_cnn, rows_gpt, rows_rnn, rows_training, rows_weights
 from faults.captures import LOW, Case, capture, cases
 from faults.rivals import Pairs, close_by_numpy, close_by_reprod_log, why_no_padiff
 from faults.row import UNEXPLAINED, Row, place
@@ -37,6 +37,7 @@ ROWS: tuple[Row, ...] = (
     *rows_cnn.ROWS,
     *rows_rnn.ROWS,
     *rows_training.ROWS,
+    *rows_weights.ROWS,
 )
 LATEST = 2  # the iteration, from 0, by which a training fault must be blamed
 NEEDED_ORIGINS = 0.95

@@ -15,6 +15,7 @@ class OwnLinear(nn.Linear):
     def __init__(self, n_in: int, n_out: int, on: Asked, name: str, *, bias: bool = True) -> None:
         super().__init__(n_in, n_out, bias_attr=None if bias else False)
         self.on, self.part = on, name
+        self.beside: tuple[nn.Layer, ...] = ()
         if on(f"{name}_frozen"):
             self.weight.stop_gradient = True
 
@@ -31,6 +32,18 @@ class OwnLinear(nn.Linear):
             bias = paddle.zeros_like(self.bias)
         if on(f"{name}_through_bfloat16"):
             weight = bfloat16_values(weight)
+        if on(f"{name}_scaled"):
+            weight = 1.25 * weight
+        if on(f"{name}_bias_not_loaded"):
+            bias = paddle.linspace(-0.1, 0.1, weight.shape[1]).astype(weight.dtype)
+        if on("biases_swapped") and self.beside:
+            bias = self.beside[0].bias
+        if on(f"{name}_heads_swapped"):
+            weight = weight.roll(weight.shape[1] // 2, 1)
+            bias = bias if bias is None else bias.roll(weight.shape[1] // 2, 0)
+        if on(f"{name}_interleaved"):
+            parts = weight.reshape([weight.shape[0], -1, 2, 8])
+            weight = parts.transpose([0, 1, 3, 2]).reshape(weight.shape)
         if on("split_matmul"):
             half = x.shape[-1] // 2
             y = x[..., :half] @ weight[:half] + x[..., half:] @ weight[half:]
@@ -41,6 +54,18 @@ class OwnLinear(nn.Linear):
         if on(f"{name}_gradient_halved"):
             x = 0.5 * x + 0.5 * x.detach()
         return F.linear(x, weight, bias)
+
+
+def table_of(weight: Tensor, on: Asked) -> Tensor:
+    """A table that a fault leaves with other rows than it was given, or in another order."""
+    if on("words_shifted"):
+        return weight.roll(-1, 0)
+    if on("words_permuted"):
+        return weight.flip(0)
+    if on("words_not_loaded"):
+        values = paddle.cos(paddle.arange(weight.size, dtype=weight.dtype))
+        return values.reshape(weight.shape)
+    return weight * weight.shape[1] ** 0.5 if on("words_scaled_inside") else weight
 
 
 class Norm(nn.LayerNorm):

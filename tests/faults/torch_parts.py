@@ -16,6 +16,7 @@ class OwnLinear(nn.Linear):
     def __init__(self, n_in: int, n_out: int, on: Asked, name: str, *, bias: bool = True) -> None:
         super().__init__(n_in, n_out, bias=bias)
         self.on, self.name = on, name
+        self.beside: tuple[nn.Module, ...] = ()
         if on(f"{name}_frozen"):
             self.weight.requires_grad_(False)
 
@@ -30,6 +31,17 @@ class OwnLinear(nn.Linear):
             bias = torch.zeros_like(self.bias)
         if on(f"{name}_through_bfloat16"):
             weight = bfloat16_values(weight)
+        if on(f"{name}_scaled"):
+            weight = 1.25 * weight
+        if on(f"{name}_bias_not_loaded"):
+            bias = torch.linspace(-0.1, 0.1, len(weight)).to(weight.dtype)
+        if on("biases_swapped") and self.beside:
+            bias = self.beside[0].bias
+        if on(f"{name}_heads_swapped"):
+            weight = weight.roll(len(weight) // 2, 0)
+            bias = bias if bias is None else bias.roll(len(weight) // 2, 0)
+        if on(f"{name}_interleaved"):
+            weight = weight.unflatten(0, (-1, 2, 8)).transpose(1, 2).flatten(0, 2)
         if on("split_matmul"):
             half = x.shape[-1] // 2
             y = x[..., :half] @ weight[:, :half].T + x[..., half:] @ weight[:, half:].T
@@ -41,12 +53,34 @@ class OwnLinear(nn.Linear):
         return F.linear(x, weight, bias)
 
 
+class OwnEmbedding(nn.Embedding):
+    """A table that a fault leaves with other rows than it was given, or in another order."""
+
+    def __init__(self, n_rows: int, width: int, padding: int | None, on: Asked) -> None:
+        super().__init__(n_rows, width, padding_idx=padding)
+        self.on = on
+
+    def forward(self, ids: Tensor) -> Tensor:
+        on, table = self.on, self.weight
+        if on("words_shifted"):
+            return super().forward(ids + 1)
+        if on("words_permuted"):
+            table = table.flip(0)
+        if on("words_not_loaded"):
+            random = torch.Generator().manual_seed(5)
+            table = torch.randn(table.shape, generator=random).to(table.dtype)
+        if on("words_scaled_inside"):
+            table = table * table.shape[1] ** 0.5
+        return F.embedding(ids, table, self.padding_idx)
+
+
 class Norm(nn.LayerNorm):
     """A layer norm written anew."""
 
     def __init__(self, width: int, on: Asked, *, eps: float) -> None:
         super().__init__(width, eps=eps)
         self.on = on
+        self.beside: tuple[nn.Module, ...] = ()
 
     def forward(self, x: Tensor) -> Tensor:
         on = self.on
@@ -58,6 +92,9 @@ class Norm(nn.LayerNorm):
         if on("norm_unbiased"):
             x = (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + self.eps)
             return x * self.weight + self.bias
+        if on("norms_swapped") and self.beside:
+            other = self.beside[0]
+            return F.layer_norm(x, self.normalized_shape, other.weight, other.bias, self.eps)
         if on("norm_by_deviation"):
             x = x - x.mean(-1, keepdim=True)
             return x / x.abs().mean(-1, keepdim=True) * self.weight + self.bias

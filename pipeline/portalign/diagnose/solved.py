@@ -17,7 +17,9 @@ from portalign.diagnose.windows import padded, windows
 
 SPARE = 4  # rows beyond the numbers of a weight: with fewer any weight would seem to fit
 WIDEST = 1024  # solving takes the cube of the numbers: 3 s of one core at 1024
-_ENOUGH = 2  # times as many rows as numbers are solved for; the proof takes all of them
+# Times as many rows as numbers are solved for, or so many rows: of few rows behind a ReLU some
+# direction is missing that others have. The proof takes all of them.
+_ENOUGH, _MANY = 2, 2048
 
 
 @final
@@ -41,7 +43,10 @@ class Made:
 
 @lru_cache(maxsize=2)  # a search asks again beside every other knob
 def matrix(given: Made, cap: float) -> Numbers:
-    """The matrix [out, in] of a product; `cap` is the soft-cap around it, 0.0 for none."""
+    """The matrix [out, in] of a product; `cap` is the soft-cap around it, 0.0 for none.
+
+    In directions that the input doesn't have it is the weight of `given`.
+    """
     x = given.x.reshape(-1, given.x.shape[-1])
     made = given.target.reshape(-1, given.target.shape[-1])
     with np.errstate(all="ignore"):
@@ -49,7 +54,7 @@ def matrix(given: Made, cap: float) -> Numbers:
     made = made if given.bias is None else made - given.bias
     if not np.isfinite(made).all():
         raise ValueError("the cap can't be undone")
-    return _solved(x, made)
+    return _solved(x, made, given.weight)
 
 
 def table(ids: Numbers, own: Numbers, target: Numbers) -> Numbers:
@@ -64,7 +69,7 @@ def table(ids: Numbers, own: Numbers, target: Numbers) -> Numbers:
 def kernel(
     given: Made, shape: tuple[int, ...], sides: tuple[int, int], stride: int, dilation: int
 ) -> Numbers:
-    """The kernel of a convolution, of a shape [out, in / groups, *places]."""
+    """The kernel of a convolution, of a shape [out, in / groups, *places]; else as `matrix`."""
     n_axes = len(shape) - 2
     x = padded(given.x, np.array([sides] * n_axes), 0.0)
     seen = windows(x, shape[2:], stride, dilation)  # [batch, in, *places, *kernel]
@@ -74,18 +79,26 @@ def kernel(
     made = made if given.bias is None else made - given.bias.reshape(-1, *[1] * n_axes)
     n_groups = x.shape[1] // shape[1]
     parts = []
-    for part, own in zip(np.split(seen, n_groups, 1), np.split(made, n_groups, 1), strict=True):
+    weight = np.zeros(shape) if given.weight is None else given.weight
+    for part, own, kept in zip(
+        *(np.split(each, n_groups, 1) for each in (seen, made)),
+        np.split(weight, n_groups),
+        strict=True,
+    ):
         rows = np.moveaxis(part, 1, 1 + n_axes).reshape(-1, int(np.prod(shape[1:])))
-        found = _solved(rows, np.moveaxis(own, 1, -1).reshape(len(rows), -1))
-        parts.append(found.reshape(-1, *shape[1:]))
+        aims = np.moveaxis(own, 1, -1).reshape(len(rows), -1)
+        parts.append(_solved(rows, aims, kept.reshape(len(kept), -1)).reshape(-1, *shape[1:]))
     return np.concatenate(parts)
 
 
-def _solved(x: Numbers, made: Numbers) -> Numbers:
-    """[out, in] with `x @ found.T == made`."""
+def _solved(x: Numbers, made: Numbers, own: Numbers | None) -> Numbers:
+    """[out, in] with `x @ found.T == made`, and no farther from the given one than it must be."""
     width = x.shape[1]
-    rows = np.linspace(0, len(x) - 1, min(len(x), _ENOUGH * width + SPARE)).astype(int)
-    found, _, rank, _ = np.linalg.lstsq(x[rows], made[rows], rcond=None)
-    if rank < width:
+    given = np.zeros((made.shape[1], width)) if own is None else own
+    n_rows = min(len(x), max(_ENOUGH * width + SPARE, _MANY))
+    rows = np.linspace(0, len(x) - 1, n_rows).astype(int)
+    x, made = x[rows], made[rows]
+    change, _, rank, _ = np.linalg.lstsq(x, made - x @ given.T, rcond=None)
+    if len(rows) < rank + SPARE:
         raise ValueError("the input doesn't tell the weight")
-    return np.asarray(found.T)
+    return np.asarray(given + change.T)

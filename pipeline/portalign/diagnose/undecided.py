@@ -12,10 +12,10 @@ import numpy as np
 
 from portalign.diagnose.evidence import Evidence, Site
 from portalign.diagnose.registry import all_families
+from portalign.diagnose.solved import SPARE
 from portalign.findings import OriginKind
 from portalign.records import Kind, Precision, TensorRecord, Trace
 
-_SPARE = 4  # rows beyond a matrix's width that `weight-unrelated` wants
 _LOW = ("bfloat16", "float16")
 
 
@@ -45,15 +45,18 @@ def deciding_input(site: Site) -> str:
     """What would explain a place that nothing explains; "" if more input would not help."""
     if site.origin.kind is not OriginKind.MODULE:
         return ""
-    family = next(family for family in all_families() if family.name == "linear")
-    for reading, _ in family.readings(site):
-        width = reading.tensors["x"].shape[-1]
-        n_rows = reading.tensors["x"].size // max(width, 1)
-        if n_rows < width + _SPARE:
-            return (
-                f"run it with at least {width + _SPARE} rows of input (batch times places), here "
-                f"are {n_rows}: then it can be told whether another matrix is multiplied by"
-            )
+    for family in all_families():
+        if family.name not in ("linear", "conv"):
+            continue
+        for reading, _ in family.readings(site):
+            weight = reading.tensors["weight"]
+            n_rows = site.reference.target.size // max(len(weight), 1)
+            needed = weight[0].size + SPARE
+            if n_rows < needed:
+                return (
+                    f"run it with at least {needed} rows of input (batch times places), here are "
+                    f"{n_rows}: then it can be told whether another weight is used"
+                )
     return ""
 
 

@@ -34,11 +34,19 @@ def _solve(weight: Numbers, value: Value, reading: Reading) -> Numbers:
     if what == "table":
         found = table(tensors["ids"], tensors["weight"], target)
     else:
-        given = Made(tensors["x"], target, tensors.get("bias"))
+        given = Made(tensors["x"], target, tensors.get("bias"), weight)
         found = matrix(given, how) if what == "matrix" else kernel(given, weight.shape, *how)
-    if _cosine(found, weight) > _SCALED:
+    if _cosine(*_used(found, weight, reading)) > _SCALED:
         raise ValueError("it is the weight, or scaled")
     return found
+
+
+def _used(found: Numbers, weight: Numbers, reading: Reading) -> tuple[Numbers, Numbers]:
+    """Of tables the rows of the ids that occur."""
+    if "ids" not in reading.tensors:
+        return found, weight
+    used = np.unique(reading.tensors["ids"]).astype(int)
+    return found[used], weight[used]
 
 
 def _values(reading: Reading, chosen: Chosen) -> Iterable[Value]:
@@ -64,9 +72,7 @@ def _tell(turned: Turned) -> Words:
     if value is None:
         side, value, view = "reference", turned.reference, turned.site.reference
     found = _solve(weight, value, Reading(view, turned.reading.tensors))
-    if value[0] == "table":
-        used = np.unique(turned.reading.tensors["ids"]).astype(int)
-        found, weight = found[used], weight[used]
+    found, weight = _used(found, weight, turned.reading)
     alike = _cosine(found, weight)
     return Words(
         f"the {side} {_WORDS[value[0]]} than the one it was given: cosine {alike:.2g} to "
