@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from causes.places import Numbers, Seeded, glue, random
+from causes.places import Numbers, Seeded, glue, in_float32, random
 from portalign.diagnose.low import through
 
 BATCH, TIME, HEADS, KV_HEADS, WIDTH = 2, 7, 4, 2, 6
@@ -112,8 +112,7 @@ def fault(rule: str, wrong: Core, right: Core = RIGHT, **given: object) -> Seede
 
 def low(rule: str, wrong: Core, right: Core = RIGHT, says: str = "") -> Seeded:
     """A fault of precision: made in float32 on both sides, and alike in float64."""
-    sides = (np.asarray(each.made(), np.float32) for each in (right, wrong))
-    site = glue(*(np.asarray(each, np.float64) for each in sides), earlier=EARLIER)
+    site = in_float32(glue(right.made(), wrong.made(), earlier=EARLIER))
     exact = replace(right, low="", low_angles="").made()
     twin = glue(exact, exact, earlier=EARLIER)
     return Seeded(rule, site, CLEAN, says=says, twin=twin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -131,6 +131,15 @@ def loss(
     settings: dict[str, Json] = {BATCHES: n_batches}
     views = (View(made, inputs, inputs, {}, "", "", settings) for made in (reference, candidate))
     return Site(Origin("loss loss", OriginKind.LOSS, "loss"), *views)
+
+
+def in_float32(site: Site) -> Site:
+    """The same place as float32 captures show it."""
+    views = (
+        replace(view, made=view.made.astype(np.float32), precision="float32")
+        for view in (site.reference, site.candidate)
+    )
+    return Site(site.origin, *views)
 
 
 def pair(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import ml_dtypes
@@ -22,3 +22,14 @@ def through(values: Numbers, name: str) -> Numbers:
     # half of the last kept bit is added, the 13 bits below are cut off: ties go away from zero
     bits = (single.view(np.uint32) + np.uint32(0x1000)) & np.uint32(0xFFFFE000)
     return np.asarray(bits.view(np.float32), np.float64)
+
+
+def told(names: Sequence[str]) -> str:
+    """Narrow types that can't be told apart, in words.
+
+    >>> told(["bfloat16"]), told(["float16", TF32])
+    ('bfloat16', '10 bits of mantissa (TF32 or float16, which these numbers can not tell apart)')
+    """
+    if {*names} == {TF32, "float16"}:
+        return "10 bits of mantissa (TF32 or float16, which these numbers can not tell apart)"
+    return " or ".join(names)

@@ -72,7 +72,7 @@ def _weights(n_in: int, n_out: int, way: Way) -> Numbers:
     at = _places(n_in, n_out, way.places)
     if way.kernel == NEAREST:
         taken = np.floor(at if way.places == POINTS else at + 0.5)
-        return np.eye(n_in)[np.clip(taken, 0, n_in - 1).astype(int)]
+        return np.asarray(np.eye(n_in)[np.clip(taken, 0, n_in - 1).astype(int)])
     kernel, reach = _KERNELS[way.kernel]
     stretch = max(n_in / n_out, 1.0) if way.is_smooth else 1.0
     if way.kernel == "linear" and not way.is_smooth:

@@ -53,7 +53,8 @@ def _proposal(right: Source, wrong: Source, names: str, what: str) -> Proposal:
         f"{names} is {what}: {wrong.name} is passed on where the reference passes on {right.name}",
         "look at the loop over the layers: where it begins and ends, and which it passes by",
     )
-    return Proposal((cause,), *(np.asarray(each.array, np.float64) for each in (wrong, right)))
+    modelled, repaired = (np.asarray(each.array, np.float64) for each in (wrong, right))
+    return Proposal((cause,), modelled, repaired)
 
 
 def _made_by_layers(site: Site, target: Numbers) -> list[Source]:

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 
 from portalign.diagnose.evidence import Numbers
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
-from portalign.diagnose.low import LOW, TF32, through
-
-_TOLD = {TF32: "TF32 or float16, which keep the same bits of such numbers"}
+from portalign.diagnose.low import LOW, TF32, through, told
 
 
 def _round(operand: Numbers, name: Value, _reading: Reading) -> Numbers:
@@ -20,14 +18,14 @@ def _values(_reading: Reading, _chosen: Chosen) -> Iterable[Value]:
 
 
 def _tell(turned: Turned) -> Words:
-    side, name = (
+    side, names = (
         ("candidate", turned.candidate) if turned.candidate else ("reference", turned.reference)
     )
     return Words(
-        f"the {side} rounds both operands of the product through {_TOLD.get(name, name)}",
+        f"the {side} rounds both operands of the product through {told(names)}",
         "turn TF32 off (torch.backends.cuda.matmul.allow_tf32, paddle: NVIDIA_TF32_OVERRIDE=0), or "
         "leave out the cast"
-        if name == TF32
+        if TF32 in names
         else "leave out the cast, or the autocast around it",
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from portalign.diagnose.evidence import Numbers
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
-from portalign.diagnose.low import LOW, through
+from portalign.diagnose.low import LOW, through, told
 
 
 def _round(angles: Numbers, name: Value, _reading: Reading) -> Numbers:
@@ -19,8 +19,9 @@ def _values(_reading: Reading, _chosen: Chosen) -> Iterable[Value]:
 
 def _tell(turned: Turned) -> Words:
     side = "candidate" if turned.candidate else "reference"
+    names = turned.candidate or turned.reference
     return Words(
-        f"the {side} computes the rotary angles in {turned.candidate or turned.reference}",
+        f"the {side} computes the rotary angles in {told(names)}",
         "compute rates, places and angles in float32, and cast cosine and sine if need be"
         if turned.candidate
         else "compute the angles as the reference does",
