@@ -26,8 +26,9 @@ from portalign.records import Kind
 from portalign.results import Verdict
 
 # What is left once one thing is rounded, over what the exact side leaves by itself: 0.5 to 2.6 in
-# the fault matrix, where nothing rounded leaves 6,000 and more. A row whose numbers lie within float32 rounding of a tie may fall the other way
-# (2^-16 of all scores in bfloat16), so most rows must come down to the floor and not all.
+# the fault matrix, where nothing rounded leaves 6,000 and more. A row whose numbers lie within
+# float32 rounding of a tie may fall the other way (2^-16 of all scores in bfloat16), so most rows
+# must come down to the floor and not all.
 _FLOORS = 8.0
 _FALL = 0.01  # of the whole difference, for the rows that fell the other way too
 _STEPS = 16.0  # of a dtype, that a floor may be: a product over 1024 numbers in float32 leaves 2
