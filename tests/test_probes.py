@@ -67,6 +67,22 @@ class Model(nn.Module):
 """
 
 
+# The same with the mask made within the attention, where no tensor shows it.
+INNER = (
+    MODEL.replace(
+        "    def forward(self, x, mask):\n",
+        "    def forward(self, x, mask):\n"
+        "        places = torch.arange(x.shape[1])\n"
+        "        back = places[:, None] - places[None, :]\n"
+        "        hidden = (back < 0) | (back >= 12) | (mask == 0)[:, None, :]\n"
+        "        mask = torch.where(hidden, LOWEST, 0.0).to(x.dtype)\n",
+    )
+    .replace("        hidden = hidden[None] | (attention_mask == 0)[:, None, :]\n", "")
+    .replace("        mask = torch.where(hidden, LOWEST, 0.0).to(self.head.weight.dtype)\n", "")
+    .replace("attention(x, mask)", "attention(x, attention_mask)")
+)
+
+
 def _model(text: str = MODEL, *, lowest: str = "-1e30") -> str:
     return text.replace("LOWEST", lowest)
 
@@ -83,6 +99,10 @@ CANDIDATES = {
     "raises": RIGHT.replace(FORWARD, FORWARD + RAISES),
     "wrong": RIGHT.replace("8**0.5", "4"),
 }
+WITHIN = {
+    "within, no window": _model(INNER.replace(" | (back >= 12)", "")),
+    "within, constant": _model(INNER, lowest="-1e4"),
+}
 # reference and candidate alike, which the probe can't be tried on, or not all of it
 BOTH = {
     "both raise": RIGHT.replace(FORWARD, FORWARD + RAISES),
@@ -98,12 +118,12 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StepReport]:
     files = {
         name: write_port(
             folder / name.replace(" ", "_"),
-            reference=text if name in BOTH else RIGHT,
+            reference=text if name in BOTH else _model(INNER) if name in WITHIN else RIGHT,
             candidate=text,
             data=DATA,
             entries={"probe": "off"} if name in OFF else None,
         )
-        for name, text in {**CANDIDATES, **BOTH, **OFF}.items()
+        for name, text in {**CANDIDATES, **WITHIN, **BOTH, **OFF}.items()
     }
     capture_all(list(files.values()), Step.FORWARD)
     return {name: _report(file) for name, file in files.items()}
@@ -155,8 +175,15 @@ def test_a_faithful_port_is_told_to_agree_where_its_inputs_decide_nothing(
             "It shows in the row padded on the left",
             "rows padded on the left",
         ),
+        (
+            "within, no window",
+            "attention-window",
+            "the attention sees all places, in the reference a window of 12 places",
+            "It shows in the row padded on the left and the row padded on the right",
+            "sequences of 24 places (yours have 9)",
+        ),
     ],
-    ids=["constant", "window", "padding"],
+    ids=["constant", "window", "padding", "window within"],
 )
 def test_what_only_other_inputs_show_is_named_beside_a_verdict_that_stands(
     reports: dict[str, StepReport], name: str, rule: str, claim: str, where: str, wanted: str

@@ -6,12 +6,10 @@ differs is diagnosed. Whatever goes wrong here is a note: a verdict never rests 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
-
-import numpy as np
 
 from portalign.compare.grafts import Grafted, origins
 from portalign.compare.harmless import forgive, harmless_inputs
@@ -19,22 +17,20 @@ from portalign.compare.pairs import compare
 from portalign.compare.tolerance import for_dtype
 from portalign.diagnose.engine import diagnose
 from portalign.diagnose.evidence import Evidence
+from portalign.diagnose.probe_runs import MADE, PADDED, ProbeRun, only_rows, read_run
 from portalign.errors import TraceError
 from portalign.findings import Finding, Probe
 from portalign.mapping.pair import Pair, Pairing
-from portalign.records import Array, Kind, Role, TensorRecord, Trace
+from portalign.records import Array, Kind, Role
 from portalign.results import Comparison, Divergence, Outcome
-from portalign.store import read_trace
 from portalign.store.layout import FAILURE, PROBE
-from portalign.store.sides import read_side
 
-_MADE = (Kind.ACTIVATION, Kind.OUTPUT)
 _STATE = (Kind.PARAMETER, Kind.BUFFER)
 # What two tensors of a pair that passes differ by on the given inputs, they may differ by here too;
 # ten times that, because these are other numbers.
 _AS_GIVEN = 10.0
 _WANTED = "rows padded on the left and on the right"
-_PADDED = ("the row padded on the left", "the row padded on the right")
+_Before = Mapping[str, Comparison]  # of the step itself, by label
 
 
 @final
@@ -54,24 +50,6 @@ class Probed:
     probe: Probe | None = None
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Both sides' traces on the probe's rows, those without a measure left out.
-
-    Attributes:
-        shown: bool [rows, places].
-        rows: numbers of the rows among those that were run.
-        n_given: places of the given sequences.
-    """
-
-    sides: tuple[Trace, Trace]
-    shown: Array
-    rows: tuple[int, ...]
-    n_given: int
-    tried: str
-
-
 def probed(folder: Path, inputs: str, evidence: Evidence, outcome: Outcome) -> Probed:
     """Conclude the probe of a step.
 
@@ -89,11 +67,10 @@ def probed(folder: Path, inputs: str, evidence: Evidence, outcome: Outcome) -> P
         if failure.is_file():
             return Probed(notes=(_failed(role, failure.read_text(encoding="utf-8")),))
     try:
-        made = read_trace(place / inputs)
-        run, notes = _run(folder, made, read_trace(folder / inputs))
+        run, notes = read_run(folder, inputs)
         told = _concluded(run, evidence) if run else Probed()
         return replace(told, notes=(*notes, *told.notes))
-    except (TraceError, OSError, ValueError) as err:
+    except (TraceError, OSError) as err:
         found = err.found if isinstance(err, TraceError) else str(err)
         return Probed(notes=(f"the probe can't be read: {found}",))
 
@@ -105,116 +82,77 @@ def _failed(role: Role, error: str) -> str:
     )
 
 
-def _run(folder: Path, made: Trace, given: Trace) -> tuple[_Run | None, tuple[str, ...]]:
-    """The probe's traces without the rows in which the reference is no measure."""
-    fields = {r.key.path: r.array for r in made.records if not r.key.iteration}
-    shown = next(np.asarray(r.array) for r in made.records if r.key.iteration)
-    tried, *refused = made.info.notes if made.info else ("",)
-    lengths = [
-        record.array.shape[1]
-        for record in given.records
-        if record.key.iteration == 0
-        and record.key.path in fields
-        and fields[record.key.path].shape[:2] == shown.shape
-        and record.array.ndim > 1
-    ]
-    sides = [read_side(folder, role, run=PROBE) for role in Role]
-    notes = [f"a probe of {each} made the reference raise" for each in refused]
-    rows = tuple(row for row in range(len(shown)) if not _is_nan(sides[0], row, len(shown)))
-    if len(rows) < len(shown):
-        named = [name for row, name in enumerate(_PADDED[: len(shown)]) if row not in rows]
-        where = " and ".join(named) if len(shown) > 1 else "it"
-        notes.append(
-            f"of a probe of {tried} the reference gives NaN in {where}: nothing is told there"
-        )
-    if not rows or not lengths:
-        return None, tuple(notes)
-    if len(rows) < len(shown):
-        sides = [_only(side, rows, len(shown)) for side in sides]
-        shown = shown[list(rows)]
-    return _Run((sides[0], sides[1]), shown, rows, max(lengths), tried), tuple(notes)
-
-
-def _is_nan(trace: Trace, row: int, n_rows: int) -> bool:
-    arrays = (r.array for r in trace.records if r.key.kind is Kind.OUTPUT)
-    with np.errstate(all="ignore"):
-        return any(
-            bool(np.isnan(np.asarray(array[row], np.float64)).any())
-            for array in arrays
-            if array.ndim and len(array) == n_rows and array.dtype.kind not in "iubc"
-        )
-
-
-def _only(trace: Trace, rows: Sequence[int], n_rows: int) -> Trace:
-    def cut(record: TensorRecord) -> TensorRecord:
-        array = record.array
-        is_of_rows = record.key.kind in _MADE and array.ndim > 1 and len(array) == n_rows
-        return replace(record, array=array[list(rows)]) if is_of_rows else record
-
-    return replace(trace, records=tuple(map(cut, trace.records)))
-
-
-def _concluded(run: _Run, evidence: Evidence) -> Probed:
-    pairing = _paired(run, evidence.pairing)
+def _concluded(run: ProbeRun, evidence: Evidence) -> Probed:
     before = {one.label: one for one in evidence.comparisons}
+    own = _own_evidence(run, evidence, before)
+    outputs = [
+        (each, one)
+        for each, one in zip(own.pairing.pairs, own.comparisons, strict=True)
+        if one.key.kind is Kind.OUTPUT and one.outcome in (Outcome.PASS, Outcome.FAIL)
+    ]
+    if not outputs:
+        return Probed()
+    found = Probed(run.shown.shape[1], is_padded=run.is_padded)
+    wrong = [(each, one) for each, one in outputs if one.outcome is Outcome.FAIL]
+    if not wrong:
+        agreed = f"also compared, where the given inputs can't decide: {run.tried}: they agree"
+        return replace(found, notes=(agreed,))
+    rows, is_hidden_only = _where(run, wrong, before)
+    diagnosis = diagnose(own)
+    if len(rows) > 1 and not _is_named(diagnosis.findings):
+        # rows that hide everything are beyond most rules, and left padding is what makes them
+        simpler = only_rows(run, rows[1:])
+        narrower = diagnose(_own_evidence(simpler, evidence, before))
+        diagnosis = narrower if _is_named(narrower.findings) else diagnosis
+    labels = tuple(one.label for _, one in wrong)
+    names = [PADDED[row] for row in rows] if run.is_padded else []
+    begins = own.divergence.origins
+    text = _told(run, names, begins, diagnosis.findings, is_hidden_only=is_hidden_only)
+    probe = Probe(run.tried, labels, is_hidden_only, "".join(begins), text, diagnosis.findings)
+    return replace(found, notes=diagnosis.notes, probe=probe)
+
+
+def _is_named(findings: Sequence[Finding]) -> bool:
+    return any(finding.is_confirmed for finding in findings)
+
+
+def _own_evidence(run: ProbeRun, evidence: Evidence, before: _Before) -> Evidence:
+    """The step's evidence as it would be if the probe were all that was captured."""
+    pairing = _paired(run, evidence.pairing)
     compared = tuple(
         _compared(each, each.reference.array, each.candidate_values(), before)
         for each in pairing.pairs
     )
     harmless = harmless_inputs(pairing.pairs, compared)
     compared = forgive(pairing.pairs, compared, harmless)
-    outputs = [
-        (each, one)
-        for each, one in zip(pairing.pairs, compared, strict=True)
-        if one.key.kind is Kind.OUTPUT
-    ]
-    wrong = [(each, one) for each, one in outputs if one.outcome is Outcome.FAIL]
-    is_decided = any(one.outcome is Outcome.PASS for _, one in outputs)
-    if not (wrong or is_decided):
-        return Probed()
-    found = Probed(run.shown.shape[1], is_padded=not run.shown.all())
-    if not wrong:
-        agreed = f"also compared, where the given inputs can't decide: {run.tried}: they agree"
-        return replace(found, notes=(agreed,))
-    named = origins(
-        [Grafted(*both) for both in zip(pairing.pairs, compared, strict=True)],
-        run.sides[0],
-        pairing,
-        harmless=harmless,
-    )[:1]
-    labels = tuple(one.label for one in named)
-    divergence = Divergence(labels, first=wrong[0][1].label, places=named)
-    own = replace(
+    grafted = [Grafted(*both) for both in zip(pairing.pairs, compared, strict=True)]
+    places = origins(grafted, run.sides[0], pairing, harmless=harmless)[:1]
+    labels = tuple(one.label for one in places)
+    return replace(
         evidence,
         reference=run.sides[0],
         candidate=run.sides[1],
         pairing=pairing,
         comparisons=compared,
-        divergence=divergence,
+        divergence=Divergence(labels, first="".join(labels) or None, places=places),
         links=(),
         arrived=run.sides[1],
     )
-    diagnosis = diagnose(own)
-    return replace(
-        found, notes=diagnosis.notes, probe=_told(run, wrong, before, labels, diagnosis.findings)
-    )
 
 
-def _paired(run: _Run, pairing: Pairing) -> Pairing:
+def _paired(run: ProbeRun, pairing: Pairing) -> Pairing:
     """The step's pairs as the probe's traces hold them; state is the same."""
     ours, theirs = (side.by_key() for side in run.sides)
     pairs = []
     for each in pairing.pairs:
         key = each.reference.key
-        if key.kind in (*_MADE, *_STATE) and not key.iteration:
+        if key.kind in (*MADE, *_STATE) and not key.iteration:
             here = each.among(ours, theirs)
             pairs += [here] if here is not None else []
     return Pairing(tuple(sorted(pairs, key=lambda one: one.reference.order)), ())
 
 
-def _compared(
-    each: Pair, reference: Array, candidate: Array, before: dict[str, Comparison]
-) -> Comparison:
+def _compared(each: Pair, reference: Array, candidate: Array, before: _Before) -> Comparison:
     given = before.get(each.label)
     measured = (given.twin or given.native).rel_frobenius if given else 0.0
     tolerance = for_dtype(reference.dtype.name)
@@ -233,14 +171,13 @@ def _compared(
 
 
 def _told(
-    run: _Run,
-    wrong: Sequence[tuple[Pair, Comparison]],
-    before: dict[str, Comparison],
-    begins: tuple[str, ...],
-    findings: tuple[Finding, ...],
-) -> Probe:
-    rows, is_hidden_only = _where(run, wrong, before)
-    names = [_PADDED[row] for row in rows] if not run.shown.all() else []
+    run: ProbeRun,
+    names: Sequence[str],
+    begins: Sequence[str],
+    findings: Sequence[Finding],
+    *,
+    is_hidden_only: bool,
+) -> str:
     n_places = run.shown.shape[1]
     wanted = [_WANTED] if names else []
     if n_places > run.n_given:
@@ -249,30 +186,22 @@ def _told(
     if names:
         hidden = ", at places that the mask hides only" if is_hidden_only else ""
         sentences.append(f"It shows in {' and '.join(names)}{hidden}.")
-    if begins:
-        sentences.append(f"It begins at {begins[0]}.")
-    if is_hidden_only and not any(finding.is_confirmed for finding in findings):
+    sentences += [f"It begins at {label}." for label in begins]
+    if is_hidden_only and not _is_named(findings):
         sentences.append("Mostly that is the value which a mask adds.")
     sentences.append(
         "Your inputs can't show it, and the verdict is about those; to check it, give "
         f"{' and '.join(wanted) or 'such a batch'}."
     )
-    return Probe(
-        run.tried,
-        tuple(one.label for _, one in wrong),
-        is_hidden_only,
-        begins[0] if begins else "",
-        " ".join(sentences),
-        findings,
-    )
+    return " ".join(sentences)
 
 
 def _where(
-    run: _Run, wrong: Sequence[tuple[Pair, Comparison]], before: dict[str, Comparison]
+    run: ProbeRun, wrong: Sequence[tuple[Pair, Comparison]], before: _Before
 ) -> tuple[list[int], bool]:
     """Rows in which outputs differ, and whether they do so at hidden places only."""
     rows: set[int] = set()
-    is_hidden_only = not run.shown.all()
+    is_hidden_only = run.is_padded
     for each, _ in wrong:
         ours, theirs = each.reference.array, each.candidate_values()
         if ours.shape != theirs.shape or ours.shape[:1] != run.shown.shape[:1]:
@@ -287,5 +216,5 @@ def _where(
     return sorted(rows), is_hidden_only
 
 
-def _differs(each: Pair, ours: Array, theirs: Array, before: dict[str, Comparison]) -> bool:
+def _differs(each: Pair, ours: Array, theirs: Array, before: _Before) -> bool:
     return _compared(each, ours, theirs, before).outcome is not Outcome.PASS
