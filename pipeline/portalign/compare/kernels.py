@@ -236,11 +236,11 @@ def _ulp(bits: Bits) -> float:
     """Greatest distance in units in the last place; crossing zero counts both ways, -0 is 0."""
     if not bits.reference.size:
         return 0.0
-    greatest = np.iinfo(bits.reference.dtype).max
-    a, b = ((x & greatest).astype(np.int64) for x in (bits.reference, bits.candidate))
+    dtype = np.dtype(f"u{bits.reference.itemsize}")  # holds the sum of two magnitudes exactly
+    rest = dtype.type(np.iinfo(bits.reference.dtype).max)
+    a, b = (x.view(dtype) & rest for x in (bits.reference, bits.candidate))
     is_opposite = (bits.reference ^ bits.candidate) < 0
-    distance = np.where(is_opposite, (a + b).view(np.uint64), np.abs(a - b).view(np.uint64))
-    return float(distance.max())
+    return float(np.where(is_opposite, a + b, np.maximum(a, b) - np.minimum(a, b)).max())
 
 
 def _sign_flips(a: Numbers, b: Numbers) -> int:
