@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         one = ended(run, asked.logs, pythons, is_reused=asked.reuse)
         word = WORDS.get(one.exit_code, "?")
         text = f"{run.story}: {run.name}: {word} in {one.seconds:.0f} s {one.complaint}"
-        print(text.rstrip(), flush=True)
+        print(f"{text.rstrip()}\n", end="", flush=True)  # in one piece: two lanes write
         return one
 
     found = _in_lanes(go, asked_for)
