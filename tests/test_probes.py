@@ -176,6 +176,13 @@ def test_a_faithful_port_is_told_to_agree_where_its_inputs_decide_nothing(
             "rows padded on the left",
         ),
         (
+            "within, constant",
+            "attention-blind",
+            "sees its keys by their scores (the mask adds a value like -1e4), in the reference all",
+            "It shows in the row padded on the left, at places that the mask hides only.",
+            "rows padded on the left",
+        ),
+        (
             "within, no window",
             "attention-window",
             "the attention sees all places, in the reference a window of 12 places",
@@ -183,7 +190,7 @@ def test_a_faithful_port_is_told_to_agree_where_its_inputs_decide_nothing(
             "sequences of 24 places (yours have 9)",
         ),
     ],
-    ids=["constant", "window", "padding", "window within"],
+    ids=["constant", "window", "padding", "constant within", "window within"],
 )
 def test_what_only_other_inputs_show_is_named_beside_a_verdict_that_stands(
     reports: dict[str, StepReport], name: str, rule: str, claim: str, where: str, wanted: str

@@ -61,7 +61,8 @@ class Core:
             back = np.subtract.outer(np.arange(TIME), np.arange(TIME))
             scores = scores - np.multiply.outer(self.slopes, np.abs(back))
         mask = CAUSAL if self.mask is None else self.mask
-        weights = np.exp(scores + (0.0 if self.is_late else mask))
+        scores = scores + (0.0 if self.is_late else mask)
+        weights = np.exp(scores - scores.max(self.axis, keepdims=True))
         weights = weights / weights.sum(self.axis, keepdims=True)
         if self.is_late:
             weights = np.where(np.asarray(mask) == 0, weights, 0.0)

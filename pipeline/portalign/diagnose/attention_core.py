@@ -16,7 +16,8 @@ def compute(reading: Reading, run: Run) -> Numbers:
     """What arrives at the output projection, in the shape of what was made."""
     value = operands(reading, run)[2]
     scores = run("scores", run("scale", raw_scores(reading, run)))
-    scores = run("mask", run("bias", run("cap", scores)))
+    plain = run("bias", run("cap", scores))
+    scores = _with_blind_rows(run("mask", plain), plain, run)
     weights = run("softmax", scores)
     if weights is scores:
         weights = softmax(scores, -1)
@@ -26,6 +27,17 @@ def compute(reading: Reading, run: Run) -> Numbers:
     if merged is context:
         merged = context.swapaxes(1, 2)
     return merged.reshape(reading.view.target.shape)
+
+
+def _with_blind_rows(masked: Numbers, plain: Numbers, run: Run) -> Numbers:
+    """Scores of queries that see no key: all alike, as the lowest float leaves them, unless a knob
+    has them otherwise.
+    """
+    is_blind = np.isneginf(masked).all(axis=-1, keepdims=True)
+    if not is_blind.any():
+        return masked
+    left = run("blind", plain)
+    return np.where(is_blind, np.zeros_like(plain) if left is plain else left, masked)
 
 
 def raw_scores(reading: Reading, run: Run) -> Numbers:
