@@ -109,7 +109,13 @@ BOTH = {
     "few positions": RIGHT.replace("nn.Embedding(24", "nn.Embedding(12"),
     "nan": _model(lowest="-float('inf')"),
 }
-OFF = {"off": CANDIDATES["constant"]}
+SETTINGS = {
+    "off": {"probe": "off"},
+    "by segments": {"twin": "segments"},
+    "without twins": {"twin": "off"},
+    "right without twins": {"twin": "off"},
+}
+SET = {name: CANDIDATES["right" if "right" in name else "constant"] for name in SETTINGS}
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +127,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StepReport]:
             reference=text if name in BOTH else _model(INNER) if name in WITHIN else RIGHT,
             candidate=text,
             data=DATA,
-            entries={"probe": "off"} if name in OFF else None,
+            entries=SETTINGS.get(name),
         )
-        for name, text in {**CANDIDATES, **WITHIN, **BOTH, **OFF}.items()
+        for name, text in {**CANDIDATES, **WITHIN, **BOTH, **SET}.items()
     }
     capture_all(list(files.values()), Step.FORWARD)
     return {name: _report(file) for name, file in files.items()}
@@ -287,6 +293,18 @@ def test_a_step_that_fails_says_nothing_of_its_probe(reports: dict[str, StepRepo
 
     assert (report.outcome, report.probe) == (Outcome.FAIL, None)
     assert not [note for note in report.notes if "also compared" in note]
+
+
+@pytest.mark.parametrize("name", ["by segments", "without twins"])
+def test_a_probe_runs_natively_where_there_is_no_whole_twin(
+    reports: dict[str, StepReport], name: str
+) -> None:
+    report = reports[name]
+
+    assert report.outcome is Outcome.PASS
+    assert report.probe is not None
+    assert [one.rule for one in report.probe.findings] == ["mask-changed"]
+    assert "they agree" in " ".join(_told(reports["right without twins"]))
 
 
 def test_without_a_probe_the_report_says_which_input_would_decide(

@@ -19,7 +19,7 @@ from faults.row import Row
 from portalign.config import Port, load_port
 from portalign.records import Role, Step
 from portalign.stages.exchange import INPUTS
-from portalign.store.layout import DRAWS, ITERATIONS, WEIGHTS
+from portalign.store.layout import DRAWS, ITERATIONS, PROBE, WEIGHTS
 
 HERE = Path(__file__).parent
 LOW = ("bfloat16", "float16")
@@ -30,6 +30,8 @@ _SHARED = (
     Role.REFERENCE.value,
     f"{WEIGHTS}/{Role.REFERENCE.value}",
     f"{ITERATIONS}/{Role.REFERENCE.value}",
+    f"{PROBE}/{INPUTS}",
+    f"{PROBE}/{Role.REFERENCE.value}",
 )
 
 
@@ -118,6 +120,8 @@ def _order(case: Case, role: Role, folder: Path) -> Path:
 
 def _link(reference: Path, folder: Path) -> None:
     for name in _SHARED:
+        if not (reference / name).exists():
+            continue
         link = folder / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to((reference / name).resolve(), target_is_directory=True)

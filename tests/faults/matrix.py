@@ -66,6 +66,7 @@ class Result:
         note: why it could not be run, or what was reported.
         blames: part and iteration of every blame, in the report's order.
         findings: of the report, in its order.
+        is_probed_apart: the sides differ on portalign's own inputs.
     """
 
     case: Case
@@ -77,11 +78,14 @@ class Result:
     note: str
     blames: tuple[tuple[str, int], ...] = ()
     findings: tuple[Finding, ...] = ()
+    is_probed_apart: bool = False
 
     @property
     def is_right(self) -> bool:
-        """Caught, or silent on a rewrite."""
-        return self.outcome is (Outcome.PASS if self.case.row.is_benign else Outcome.FAIL)
+        """Caught, or silent on a rewrite: on portalign's own inputs too."""
+        if self.case.row.is_benign:
+            return self.outcome is Outcome.PASS and not self.is_probed_apart
+        return self.outcome is Outcome.FAIL
 
     @property
     def is_origin_right(self) -> bool:
@@ -158,6 +162,7 @@ def _result(case: Case, conclusion: Conclusion | str, pairs: Pairs, is_close: bo
         "; ".join([*named, *(blame.text for blame in report.blames)]) or report.headline,
         tuple((blame.part.value, blame.iteration) for blame in report.blames),
         report.findings,
+        report.probe is not None,
     )
 
 

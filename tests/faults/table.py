@@ -54,7 +54,7 @@ def summary(results: Sequence[Result]) -> list[str]:
     faults = [r for r in results if not r.case.row.is_benign]
     benign = [r for r in results if r.case.row.is_benign]
     verdicts = {
-        "portalign": [r.outcome is not Outcome.PASS for r in benign],
+        "portalign": [not r.is_right for r in benign],
         "reprod_log": [not r.is_close_to_reprod_log for r in benign],
         "assert_allclose": [not r.is_close_to_numpy for r in benign],
     }

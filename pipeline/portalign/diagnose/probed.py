@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
+import numpy as np
+
 from portalign.compare.grafts import Grafted, origins
 from portalign.compare.harmless import forgive, harmless_inputs
 from portalign.compare.pairs import compare
@@ -154,7 +156,9 @@ def _paired(run: ProbeRun, pairing: Pairing) -> Pairing:
 
 def _compared(each: Pair, reference: Array, candidate: Array, before: _Before) -> Comparison:
     given = before.get(each.label)
-    measured = (given.twin or given.native).rel_frobenius if given else 0.0
+    is_lifted = reference.dtype == np.float64
+    measurement = given and ((given.twin if is_lifted else None) or given.native)
+    measured = measurement.rel_frobenius if measurement else 0.0
     tolerance = for_dtype(reference.dtype.name)
     allowed = max(tolerance.relative, _AS_GIVEN * measured if measured < 1.0 else 0.0)
     return compare(

@@ -2,7 +2,7 @@
 can't decide.
 
 The reference makes the rows and runs first, before its own trace is finished; the candidate runs
-by itself on the same rows after its grafted pass. In float64 where there is a twin, and in
+by itself on the same rows after its grafted pass. In float64 where there is a whole twin, and in
 evaluation only.
 """
 
@@ -91,7 +91,9 @@ def _probes(session: Session) -> tuple[ProbeBatch, ...]:
 
 
 def _run(session: Session, model: Model, batch: Batch, folder: Path) -> None:
-    precision = session.precisions[-1]
+    # by segments every weight would be lifted once more, which costs more than the few rows
+    is_whole = session.twin != "segments"
+    precision = session.precisions[-1] if is_whole else Precision.NATIVE
     writer = TraceWriter(folder)
     recorder = Recorder(session.framework, writer)
     own = Session(
