@@ -25,8 +25,9 @@ def rounded(values: np.ndarray, dtype: type) -> np.ndarray:
         (np.zeros_like(RATES), "state-initial", "all zeros"),
         (RATES * np.float32(1.25), "state-scaled", "multiplied by 1.25"),
         (RATES + np.float32(0.5), "state-shifted", "plus 0.5"),
+        (RATES[::-1], "state-permuted", "its 8 numbers stand in reverse order"),
     ],
-    ids=["bfloat16", "kept in bfloat16", "float16", "zeros", "scaled", "shifted"],
+    ids=["bfloat16", "kept in bfloat16", "float16", "zeros", "scaled", "shifted", "reversed"],
 )
 def test_a_relation_is_named(candidate: np.ndarray, rule: str, said: str) -> None:
     found = related(RATES, candidate)
@@ -45,6 +46,26 @@ def test_rates_of_another_rotary_base_are_named_with_both_bases() -> None:
     assert found.rule == "state-base"
     assert dict(found.fitted) == {"reference base": 10000.0, "candidate base": 500000.0}
     assert "500000, in the reference 10000" in found.text
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (np.roll(np.arange(16), 8), "its 16 rows stand in blocks of 8 in the order 1 0"),
+        (np.arange(16).reshape(2, 2, 4).swapaxes(1, 2).ravel(), "halves of each 8 as neighbours"),
+        (np.roll(np.arange(16), 1), "stand shifted by -1"),
+    ],
+    ids=["heads", "rotary", "vocabulary"],
+)
+def test_rows_in_another_order_are_named_with_the_order(order: np.ndarray, said: str) -> None:
+    matrix = np.random.default_rng(0).normal(size=(16, 6)).astype(np.float32)
+
+    found = related(matrix, matrix[order])
+
+    assert found is not None
+    assert found.rule == "state-permuted"
+    assert said in found.text
+    assert related(matrix, matrix[order] * np.float32(1.5)) is None
 
 
 def test_a_reference_that_is_the_rounded_one_is_told_apart() -> None:
@@ -66,8 +87,8 @@ def test_a_transposed_square_and_a_siblings_values_are_named() -> None:
 
 @pytest.mark.parametrize(
     "candidate",
-    [RATES, RATES[::-1], np.full_like(RATES, np.nan), RATES[:4], RATES * 1.1 + 0.1],
-    ids=["equal", "reversed", "nan", "another shape", "scaled and shifted"],
+    [RATES, np.cos(RATES), np.full_like(RATES, np.nan), RATES[:4], RATES * 1.1 + 0.1],
+    ids=["equal", "cosine", "nan", "another shape", "scaled and shifted"],
 )
 def test_nothing_is_claimed_of_anything_else(candidate: np.ndarray) -> None:
     assert related(RATES, candidate) is None

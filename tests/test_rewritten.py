@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from batch import Case, Result, run_all
-from portalign.diagnose.transforms import of_bias, of_matrix
+from portalign.diagnose.transforms import of_bias, of_matrix, of_order
 from portalign.findings import FindingKind
 from portalign.records import Step
 from portalign.results import Outcome, Verdict
 
-FAULTS = ("none", "not_centred", "norm_dropped", "one_row", "unexplained_weight")
+FAULTS = ("none", "not_centred", "reordered", "norm_dropped", "one_row", "unexplained_weight")
 MATRIX = np.random.default_rng(1).normal(size=(40, 6))
 NORM = np.random.default_rng(2).normal(size=6)
 
@@ -40,6 +40,17 @@ def test_rewritten_weights_that_compute_the_same_pass_and_are_named(
     assert "a norm without its own parameters" in claims
     assert ("centred over the vocabulary" in claims) == (fault == "none")
     assert ("one constant per position" in claims) == (fault == "none")
+
+
+@pytest.mark.end_to_end
+def test_units_and_channels_in_another_order_are_an_equivalence(results: dict[str, Result]) -> None:
+    report = results["reordered"].report
+
+    assert report.outcome is Outcome.PASS
+    assert {f.kind for f in report.findings} == {FindingKind.EQUIVALENCE}
+    claims = " ".join(f.claim for f in report.findings)
+    assert "rows in another order, columns in another order" in claims
+    assert "its 12 columns stand in reverse order" in claims
 
 
 @pytest.mark.end_to_end
@@ -91,6 +102,18 @@ def test_a_transform_of_a_matrix_is_recognised_by_its_numbers(
 )
 def test_no_transform_is_claimed_of_anything_else(target: np.ndarray) -> None:
     assert of_matrix(MATRIX, target, {"norm": NORM}, n_vocabulary=40) is None
+
+
+def test_an_order_of_rows_and_columns_is_read_off_and_nothing_else_is_one() -> None:
+    moved = MATRIX[np.roll(np.arange(40), 20)][:, ::-1]
+
+    found = of_order(MATRIX, moved)
+
+    assert found is not None
+    assert found.kinds == ("rows in another order", "columns in another order")
+    assert of_order(MATRIX, MATRIX) is None
+    assert of_order(MATRIX, moved + 1e-3) is None
+    assert of_order(MATRIX, np.where(MATRIX[0, 0] == MATRIX, np.nan, MATRIX)) is None
 
 
 def test_an_equal_matrix_was_not_rewritten() -> None:

@@ -15,7 +15,7 @@ from typing import final
 import numpy as np
 
 from portalign.diagnose.evidence import Evidence
-from portalign.diagnose.transforms import Numbers, Transform, of_bias, of_matrix
+from portalign.diagnose.transforms import Numbers, Transform, of_bias, of_matrix, of_order
 from portalign.mapping.pair import Pair
 from portalign.records import Kind, Precision, TensorKey, TensorRecord
 
@@ -57,6 +57,9 @@ class OwnWeights:
         """What was done to a paired parameter."""
         original = np.asarray(pair.reference.array, np.float64)
         target = np.asarray(pair.candidate_values(), np.float64)
+        return self._rewritten(pair, original, target) or of_order(original, target)
+
+    def _rewritten(self, pair: Pair, original: Numbers, target: Numbers) -> Transform | None:
         if original.ndim == 2:
             return of_matrix(original, target, self.norms, n_vocabulary=self.n_vocabulary)
         if original.ndim != 1:

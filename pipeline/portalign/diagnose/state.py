@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 
 from portalign.diagnose.evidence import Evidence, Numbers
+from portalign.diagnose.transforms import of_order
 from portalign.findings import Finding, FindingKind, Origin, OriginKind
 from portalign.mapping.pair import Pair
 from portalign.records import Array, Kind
@@ -104,6 +105,9 @@ def _relations(
         yield Relation("state-initial", f"not there: all {what}", 0.0, "load or compute it")
     if ours.ndim == 2 and ours.shape[0] == ours.shape[1]:
         yield Relation("state-transposed", "transposed", _left(ours.T, theirs), "transpose it")
+    if permuted := of_order(ours, theirs):
+        remedy = "bring them into the reference's order when they are loaded"
+        yield Relation("state-permuted", f"in another order: {permuted.detail}", 0.0, remedy)
     yield from _powers(ours, theirs)
     for name, other in others.items():
         if other.shape == theirs.shape and np.array_equal(other, candidate):

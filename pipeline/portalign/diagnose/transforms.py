@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from portalign.diagnose.orders import matched, said
+
 Numbers = npt.NDArray[np.float64]
 
 # What rewriting in float32 may leave: at most 2.8e-7 over the 163 rewritten weights of GPT-2 small,
@@ -77,11 +79,54 @@ def of_bias(
             f"{detail}, less its mean".strip(", "),
             value - value.mean(),
         )
-        for what, said, result in ((kinds, detail, value), centred):
+        for what, text, result in ((kinds, detail, value), centred):
             left = relative(result, target)
             if what and left <= CLOSE:
-                found.append(Transform(what, said, left))
+                found.append(Transform(what, text, left))
     return min(found, key=lambda one: len(one.kinds), default=None)
+
+
+def of_order(original: Numbers, target: Numbers) -> Transform | None:
+    """In which order `target` has the rows and columns of `original`, element for element.
+
+    Args:
+        original, target: of one shape, [a] or [a, b].
+
+    Returns:
+        None where they are equal, or the elements are not the same ones.
+    """
+    if original.shape != target.shape or original.ndim not in (1, 2) or not original.size:
+        return None
+    orders = _orders(original.reshape(len(original), -1), target.reshape(len(target), -1))
+    if orders is None:
+        return None
+    moved = original
+    kinds, details = [], []
+    for axis, order in enumerate(orders[: original.ndim]):
+        if order == list(range(len(order))):
+            continue
+        moved = np.take(moved, order, axis)
+        what = "numbers" if original.ndim == 1 else ("rows", "columns")[axis]
+        kinds.append(f"{what} in another order")
+        details.append(f"its {len(order)} {what} stand {said(order)}")
+    if not kinds or not np.array_equal(moved, target):
+        return None
+    return Transform(tuple(kinds), " and ".join(details), 0.0)
+
+
+def _orders(ours: Numbers, theirs: Numbers) -> tuple[list[int], list[int]] | None:
+    """Orders of rows and columns: rows are known by sums that no order of columns changes."""
+    features = [
+        np.stack([np.sort(each, axis=1)[:, at] for at in (0, -1)] + [np.sort(each).sum(1)], axis=1)
+        for each in (ours, theirs)
+    ]
+    rows = matched(*features)
+    if rows is None or sorted(rows) != list(range(len(ours))):
+        return None
+    columns = matched(ours[rows].T, theirs.T)
+    if columns is None or sorted(columns) != list(range(ours.shape[1])):
+        return None
+    return rows, columns
 
 
 def _of_matrix(

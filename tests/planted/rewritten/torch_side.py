@@ -56,6 +56,8 @@ def plain(settings: Mapping[str, object]) -> nn.Module:
 def rewritten(settings: Mapping[str, object]) -> nn.Module:
     fault = settings["fault"]
     model = plain(settings)
+    if fault == "reordered":
+        return reordered(model)
     for layer in model.layers:
         fold(layer.norm, layer.up, is_skipped=fault == "norm_dropped")
         centre(layer.down.weight, 0)
@@ -69,6 +71,21 @@ def rewritten(settings: Mapping[str, object]) -> nn.Module:
         model.unembed.weight[5] *= 1.01
     if fault == "unexplained_weight":  # the last norm's mean removal hides it from the outputs
         model.embed.weight.add_(0.25)
+    return model
+
+
+def reordered(model: Model) -> Model:
+    """The channels of the residual stream backwards, the units of each layer shifted."""
+    model.embed.weight.copy_(model.embed.weight.flip(1))
+    for norm in (model.last_norm, *(layer.norm for layer in model.layers)):
+        norm.weight.copy_(norm.weight.flip(0))
+        norm.bias.copy_(norm.bias.flip(0))
+    for layer in model.layers:
+        layer.up.weight.copy_(layer.up.weight.flip(1).roll(1, 0))
+        layer.up.bias.copy_(layer.up.bias.roll(1, 0))
+        layer.down.weight.copy_(layer.down.weight.flip(0).roll(1, 1))
+        layer.down.bias.copy_(layer.down.bias.flip(0))
+    model.unembed.weight.copy_(model.unembed.weight.flip(1))
     return model
 
 
