@@ -30,6 +30,7 @@ FAULTS = (
         RIGHT, _low("TF32"), "10 bits of mantissa (TF32 or float16, which these numbers can not"
     ),
     _fault(_low("bfloat16"), RIGHT, "the reference rounds both operands of the product through bf"),
+    _fault(RIGHT, _low("TF32, cut off"), "operands of the product through TF32, cut off"),
     _small("float16"),
     _small("TF32"),
 )

@@ -131,6 +131,8 @@ class EncoderLayer(nn.Layer):
             x = x + self.norm1(self.self_attn(x, mask))
         elif on("residual_swapped"):
             x = self.norm1(self.self_attn(x, mask) + x)
+        elif on("residual_scaled"):
+            x = self.norm1(0.5 * x + self.self_attn(x, mask))
         elif on("residual_detached"):
             x = self.norm1(x.detach() + self.self_attn(x, mask))
         elif on("branch_dropout_left_on"):
@@ -216,6 +218,8 @@ class Attention(nn.Layer):
             scores = scores.astype("bfloat16").astype(v.dtype)
         weights = softmax(scores if mask is None else scores + mask, on)
         weights = weights.detach() if on("weights_detached") else weights
+        if on("weights_dropout_left_on"):
+            weights = F.dropout(weights, 0.1, training=True)
         return paddle.einsum("bhqk,bhkd->bhqd", weights, v) if on("einsum") else weights @ v
 
 

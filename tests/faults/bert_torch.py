@@ -112,6 +112,8 @@ class Block(nn.Module):
             x = x + self.norm1(self.attn(x, mask))
         elif on("residual_swapped"):
             x = self.norm1(self.attn(x, mask) + x)
+        elif on("residual_scaled"):
+            x = self.norm1(0.5 * x + self.attn(x, mask))
         elif on("residual_detached"):
             x = self.norm1(x.detach() + self.attn(x, mask))
         elif on("branch_dropout_left_on"):
@@ -195,6 +197,8 @@ class Attention(nn.Module):
             scores = scores.to(torch.bfloat16).to(v.dtype)
         scores = scores if mask is None else scores + mask
         weights = softmax(scores, on)
+        if on("weights_dropout_left_on"):
+            weights = F.dropout(weights, 0.1, training=True)
         if on("weights_detached"):
             weights = weights.detach()
         return torch.einsum("bhqk,bhkd->bhqd", weights, v) if on("einsum") else weights @ v

@@ -51,9 +51,18 @@ class OwnLinear(nn.Linear):
         if on("addmm") and bias is not None:
             flat = paddle.addmm(bias.expand([x.shape[0] * x.shape[1], -1]), x.flatten(0, 1), weight)
             return flat.reshape([*x.shape[:-1], -1])
+        if on(f"{name}_sums_in_bfloat16"):
+            return self.summed(x)
         if on(f"{name}_gradient_halved"):
             x = 0.5 * x + 0.5 * x.detach()
         return F.linear(x, weight, bias)
+
+    def summed(self, x: Tensor) -> Tensor:
+        """Four parts, and what was summed up to there rounded each time."""
+        total = paddle.zeros([], dtype=x.dtype)
+        for part, weight in zip(x.chunk(4, -1), self.weight.chunk(4, 0), strict=True):
+            total = (total + part @ weight).astype("bfloat16").astype(x.dtype)
+        return total if self.bias is None else total + self.bias
 
 
 def table_of(weight: Tensor, on: Asked) -> Tensor:

@@ -14,6 +14,8 @@ _SHIFTED = _GIT + "huggingface/transformers/pull/47891"
 _BIAS = _GIT + "huggingface/transformers/pull/28948"
 _LAYERS = _GIT + "AUTOMATIC1111/stable-diffusion-webui/pull/2001"
 _DROPOUT = _GIT + "pytorch/pytorch/issues/26338"
+_SUMS = _GIT + "pytorch/pytorch/pull/188998"
+_SCALED = _GIT + "ndif-team/nnterp/issues/54"
 _EMBEDDED = "embeddings> embeddings.dropout >layers.0 >layers.0.attention >layers.0.attention.query"
 _CORE = ">layers.1.attention.dense layers.1.attention.dense>"
 _CORES = " ".join(f">layers.{layer}.self_attn.o_proj" for layer in range(3)) + " >layers.0"
@@ -33,8 +35,11 @@ _BERT = (
     ("fused_by_heads", "attention-packing", _CORE, _GIT + "NVIDIA/apex/issues/1131"),
     ("dropout_left_on", "dropout-on", _EMBEDDED, _DROPOUT),
     ("branch_dropout_left_on", "dropout-on", ">layers.1.attention_norm", _DROPOUT),
+    ("weights_dropout_left_on", "attention-dropout", _CORE, _DROPOUT),
+    ("residual_scaled", "term-scaled", ">layers.1.attention_norm", _SCALED),
     ("layer_repeated", "layer-calls", _NEXT, _LAYERS),
     ("layer_skipped", "layer-calls", _NEXT, _LAYERS),
+    ("fc1_sums_in_bfloat16", "sum-precision", "layers.1.mlp.fc1", _SUMS),
     ("norms_swapped", "weight-swapped", "layers.1.attention_norm", _BIAS),
 )
 _GPT = (

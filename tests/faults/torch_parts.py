@@ -48,9 +48,18 @@ class OwnLinear(nn.Linear):
             return y if bias is None else y + bias
         if on("addmm") and bias is not None:
             return torch.addmm(bias, x.flatten(0, -2), weight.T).unflatten(0, x.shape[:-1])
+        if on(f"{name}_sums_in_bfloat16"):
+            return self.summed(x)
         if on(f"{name}_gradient_halved"):
             x = 0.5 * x + 0.5 * x.detach()
         return F.linear(x, weight, bias)
+
+    def summed(self, x: Tensor) -> Tensor:
+        """Four parts, and what was summed up to there rounded each time."""
+        total = torch.zeros((), dtype=x.dtype)
+        for part, weight in zip(x.chunk(4, -1), self.weight.chunk(4, -1), strict=True):
+            total = (total + part @ weight.T).to(torch.bfloat16).to(x.dtype)
+        return total if self.bias is None else total + self.bias
 
 
 class OwnEmbedding(nn.Embedding):

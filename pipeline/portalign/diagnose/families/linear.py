@@ -67,7 +67,8 @@ def _called(site: Site) -> Iterator[tuple[Reading, Reading]]:
 
 def _compute(reading: Reading, run: Run) -> Numbers:
     x = run("input", reading.tensors["x"])  # [..., in]
-    made: Numbers = x @ run("weight", reading.tensors["weight"]).T  # [..., out]
+    weight = run("weight", reading.tensors["weight"])  # [out, in]
+    made = run("product", x @ weight.T)  # [..., out]
     if "bias" in reading.tensors:
         made = made + run("bias", reading.tensors["bias"])
     return run("output", made)

@@ -53,7 +53,7 @@ def _found(
             rest = np.zeros_like(plain)
         elif not any(relative(rest, other) <= _SAME for other in sources):
             continue
-        factor = _factor(part, dropped - rest)
+        factor = factor_of(part, dropped - rest)
         if factor is not None:
             yield rest, part, factor
 
@@ -62,15 +62,20 @@ def _given(site: Site) -> Sequence[Source]:
     return (*site.reference.inputs, *everything(site))[:_NEAR]
 
 
-def _factor(part: Numbers, dropped: Numbers) -> float | None:
-    """1 / (1 - p), where elements of a share p are zero and all others times that; else None."""
+def factor_of(part: Numbers, dropped: Numbers) -> float | None:
+    """1 / (1 - p), where elements of a share p are zero and all others times that; else None.
+
+    Args:
+        part: what was dropped out, and
+        dropped: what is left of it, of the same shape.
+    """
     size = float(np.abs(part).max(initial=0.0))
     is_there = np.abs(part) > _ALIKE * size
     with np.errstate(all="ignore"):
         ratios = (dropped / part)[is_there]
     is_kept = ratios > 0.5
     n, n_kept = len(ratios), int(is_kept.sum())
-    if not (0 < n_kept < n) or np.abs(ratios[~is_kept]).max() > _SAME:
+    if n < _FEWEST or not (0 < n_kept < n) or np.abs(ratios[~is_kept]).max() > _SAME:
         return None
     factor = float(np.median(ratios[is_kept]))
     if not (factor > 1.0 and np.abs(ratios[is_kept] - factor).max() <= _ALIKE * factor):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from portalign.diagnose.evidence import Numbers
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
-from portalign.diagnose.low import LOW, TF32, through, told
+from portalign.diagnose.low import LOW, TF32, TF32_CUT, through, told
 
 
 def _round(operand: Numbers, name: Value, _reading: Reading) -> Numbers:
@@ -14,7 +14,7 @@ def _round(operand: Numbers, name: Value, _reading: Reading) -> Numbers:
 
 
 def _values(_reading: Reading, _chosen: Chosen) -> Iterable[Value]:
-    return (TF32, *LOW)
+    return (TF32, TF32_CUT, *LOW)
 
 
 def _tell(turned: Turned) -> Words:
@@ -25,7 +25,7 @@ def _tell(turned: Turned) -> Words:
         f"the {side} rounds both operands of the product through {told(names)}",
         "turn TF32 off (torch.backends.cuda.matmul.allow_tf32, paddle: NVIDIA_TF32_OVERRIDE=0), or "
         "leave out the cast"
-        if TF32 in names
+        if {TF32, TF32_CUT} & {*names}
         else "leave out the cast, or the autocast around it",
     )
 
