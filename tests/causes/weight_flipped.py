@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Literal
 
 import numpy as np
 
@@ -10,10 +11,15 @@ IMAGE, KERNEL = random(2, 4, 7, 7), random(6, 2, 3, 3, seed=1)
 
 
 def conv(
-    image: Numbers, kernel: Numbers, *, stride: int = 2, pad: tuple[int, int] = (1, 1)
+    image: Numbers,
+    kernel: Numbers,
+    *,
+    stride: int = 2,
+    pad: tuple[int, int] = (1, 1),
+    mode: Literal["constant", "reflect", "edge", "wrap"] = "constant",
 ) -> Numbers:
     """Two groups, tap by tap."""
-    image = np.pad(image, ((0, 0), (0, 0), pad, pad))
+    image = np.pad(image, ((0, 0), (0, 0), pad, pad), mode=mode)
     size = kernel.shape[-1]
     places = range(0, image.shape[-1] - size + 1, stride)
     made = np.zeros((len(image), len(kernel), len(places), len(places)))

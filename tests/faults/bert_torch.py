@@ -104,6 +104,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         on = self.on
+        if on("noisy"):
+            random = torch.Generator().manual_seed(5)
+            x = x + 0.01 * torch.randn(x.shape, generator=random).to(x.dtype)
         if on("tokens_shifted"):
             x = 0.5 * x + 0.5 * x.roll(1, dims=1)
         if on("pre_norm"):
@@ -180,6 +183,8 @@ class Attention(nn.Module):
         if on("chunked_attention"):
             parts = [_plain(part, k, v, mask) for part in q.split(3, dim=2)]
             return torch.cat(parts, dim=2)
+        if on("keys_normalised"):
+            k = F.normalize(k, dim=-1)
         width = 1 if on("no_scale") else WIDTH if on("scale_by_full_width") else WIDTH // HEADS
         if on("einsum"):
             scores = torch.einsum("bhqd,bhkd->bhqk", q, k) / width**0.5

@@ -144,6 +144,9 @@ class OwnConv(nn.Conv2D):
                 weight = 1.25 * weight
             if on("kernel_through_bfloat16"):
                 weight = bfloat16_values(weight)
+            if on("conv_reflected"):
+                x = F.pad(x, [1, 1, 1, 1], mode="reflect")
+                return F.conv2d(x, weight, stride=stride, groups=self.n_groups)
             if on("same_padding") and stride > 1:
                 return F.conv2d(F.pad(x, [0, 1, 0, 1]), weight, stride=stride, groups=self.n_groups)
             if on("grouped_by_split"):

@@ -78,6 +78,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         on = self.on
         inner = self.activate(self.first(x))
+        if on("squeezed"):
+            inner = inner * torch.sigmoid(inner.mean((2, 3), keepdim=True))
         inner = self.bn2(self.conv2(shuffled(inner) if on("channels_shuffled") else inner))
         pooled = self.pool(x)
         if on("shortcut_detached"):
@@ -151,6 +153,9 @@ class OwnConv(nn.Conv2d):
                 weight = weight / weight.std((1, 2, 3), keepdim=True)
             if on("kernel_through_bfloat16"):
                 weight = bfloat16_values(weight)
+            if on("conv_reflected"):
+                x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+                return F.conv2d(x, weight, stride=stride, groups=self.groups)
             if on("same_padding") and stride > 1:
                 return F.conv2d(F.pad(x, (0, 1, 0, 1)), weight, stride=stride, groups=self.groups)
             if on("grouped_by_split"):

@@ -100,6 +100,8 @@ class Norm(nn.Module):
         eps = 1e-3 if on("norm_eps") else EPS
         if on("layer_norm_for_rms"):
             return F.layer_norm(x, (WIDTH,), self.weight, None, eps)
+        if on("norm_by_greatest"):
+            return x / x.abs().amax(-1, keepdim=True) * self.weight
         if on("rms_by_kernel"):
             return F.rms_norm(x, (WIDTH,), self.weight, eps)
         if on("rms_by_division"):
@@ -212,6 +214,8 @@ class FusedMlp(Mlp):
 def gated(gate: Tensor, up: Tensor, on: Asked) -> Tensor:
     if on("gate_up_swapped"):
         gate, up = up, gate
+    if on("up_squared"):
+        return F.silu(gate) * up * up
     if on("gelu_for_silu"):
         return F.gelu(gate) * up
     if on("sigmoid_for_silu"):

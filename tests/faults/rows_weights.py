@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from faults.row import FRAMEWORKS, Row, benign, forward
+from faults.row import FRAMEWORKS, Row, benign, forward, unknown
 
 _GIT = "https://github.com/"
 _SLOPES = _GIT + "meta-pytorch/attention-gym/pull/86"
@@ -16,10 +16,14 @@ _LAYERS = _GIT + "AUTOMATIC1111/stable-diffusion-webui/pull/2001"
 _DROPOUT = _GIT + "pytorch/pytorch/issues/26338"
 _SUMS = _GIT + "pytorch/pytorch/pull/188998"
 _SCALED = _GIT + "ndif-team/nnterp/issues/54"
+_REFLECTED = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
 _EMBEDDED = "embeddings> embeddings.dropout >layers.0 >layers.0.attention >layers.0.attention.query"
 _CORE = ">layers.1.attention.dense layers.1.attention.dense>"
 _CORES = " ".join(f">layers.{layer}.self_attn.o_proj" for layer in range(3)) + " >layers.0"
 _WORDS, _QUERY = "embeddings.word_embeddings", "layers.1.attention.query"
+_ENTERED = ">layers.1.attention >layers.1.attention.query >layers.1.attention_norm"
+_GATED = "layers.1.mlp.act >layers.1.mlp.down_proj"
+_NORMED = "layers.1.input_layernorm"
 _NEXT = ">layers.2 >layers.2.attention >layers.2.attention.query >layers.2.input_layernorm"
 # fault, cause, places, source
 _BERT = (
@@ -56,6 +60,7 @@ _CNN = (
         "layer.0.conv2",
         _GIT + "gzuidhof/nn-transfer/pull/3",
     ),
+    ("conv_reflected", "conv-padding-mode", "layer.1.conv2", _REFLECTED),
     ("kernel_scaled", "weight-scaled", "layer.1.conv2", _GIT + "gzuidhof/nn-transfer/issues/7"),
 )
 _ONLY = {"norms_swapped": ("torch",), "resized_points": ("paddle",)}
@@ -84,4 +89,14 @@ BENIGN: tuple[Row, ...] = (
     *(replace(row, overrides=_ALIBI) for row in benign("gpt", "alibi alibi_by_key", _SLOPES)),
     *(replace(row, overrides=_RESIZED) for row in benign("cnn", "resized_linear", _RESIZE)),
 )
-ROWS = (*FORWARD, *BENIGN)
+_DOCS = "https://docs.pytorch.org/docs/stable/generated/"
+UNKNOWN: tuple[Row, ...] = (
+    *unknown(
+        "bert", "keys_normalised softmax_off_by_one", _CORE, "https://arxiv.org/abs/2010.04245"
+    ),
+    *unknown("bert", "noisy", _ENTERED, "https://arxiv.org/abs/2310.05914"),
+    *unknown("gpt", "up_squared", _GATED, "https://arxiv.org/abs/2002.05202"),
+    *unknown("gpt", "norm_by_greatest", _NORMED, _DOCS + "torch.nn.RMSNorm.html"),
+    *unknown("cnn", "squeezed", "layer.1.relu1 >layer.1.conv2", "https://arxiv.org/abs/1709.01507"),
+)
+ROWS = (*FORWARD, *UNKNOWN, *BENIGN)

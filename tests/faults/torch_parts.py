@@ -121,6 +121,8 @@ def softmax(scores: Tensor, on: Asked) -> Tensor:
     """Softmax over the keys, ``[batch, heads, queries, keys]``."""
     if on("softmax_over_queries"):
         return scores.softmax(dim=-2)
+    if on("softmax_off_by_one"):  # one place more that attends to nothing
+        return F.pad(scores, (0, 1)).softmax(dim=-1)[..., :-1]
     if on("softmax_by_exp"):
         powers = torch.exp(scores - scores.amax(-1, keepdim=True))
         return powers / powers.sum(-1, keepdim=True)

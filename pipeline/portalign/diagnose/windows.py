@@ -9,10 +9,23 @@ import numpy.typing as npt
 
 from portalign.diagnose.evidence import Numbers
 
+MODES = ("constant", "reflect", "edge", "wrap")  # numpy's names, the usual one first
 
-def padded(x: Numbers, sides: npt.NDArray[np.int64], value: float) -> Numbers:
-    """`x` [batch, channels, *places] with `sides` [places, 2] of padding before and after."""
-    return np.pad(x, [(0, 0), (0, 0), *map(tuple, sides)], constant_values=value)
+
+def padded(
+    x: Numbers, sides: npt.NDArray[np.int64], value: float, *, mode: str = MODES[0]
+) -> Numbers:
+    """`x` [batch, channels, *places] with `sides` [places, 2] of padding before and after.
+
+    Args:
+        value: what the padding holds where the mode is "constant".
+        mode: one of `MODES`; ValueError where the image is too small for it.
+    """
+    around = [(0, 0), (0, 0), *map(tuple, sides)]
+    if mode == MODES[0]:
+        return np.pad(x, around, constant_values=value)
+    found: Numbers = np.pad(x, around, mode=mode)  # type: ignore[call-overload]  # wants a literal
+    return found
 
 
 def windows(x: Numbers, kernel: Sequence[int], stride: int, dilation: int = 1) -> Numbers:

@@ -8,7 +8,7 @@ import numpy as np
 
 from portalign.diagnose.evidence import Numbers, Site, View
 from portalign.diagnose.family import Family, Reading, Run
-from portalign.diagnose.windows import padded, windows
+from portalign.diagnose.windows import MODES, padded, windows
 from portalign.findings import OriginKind
 
 
@@ -38,7 +38,8 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     weight = run("weight", tensors["weight"])  # [out, in / groups, *kernel]
     sides = run("padding", np.zeros((weight.ndim - 2, 2)))  # [axes, before and after]
     stride, dilation = (int(run(name, np.asarray(1.0))) for name in ("stride", "dilation"))
-    x = padded(run("input", tensors["x"]), sides.astype(int), 0.0)
+    mode = MODES[int(run("padding mode", np.asarray(0.0)))]
+    x = padded(run("input", tensors["x"]), sides.astype(int), 0.0, mode=mode)
     _require_shape(x, weight, reading.view.target.shape, stride, dilation)
     seen = windows(x, weight.shape[2:], stride, dilation)  # [batch, in, *places, *kernel]
     n_groups = x.shape[1] // weight.shape[1]
