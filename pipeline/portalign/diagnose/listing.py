@@ -27,10 +27,24 @@ _BEHIND: Final = """
 ## In the numbers of a run: initial values, learning rates, training, metrics
 
 """
+_OPEN: Final = """
+## What isn't told
+
+- Attention that is no chain of query, key, value, scores and softmax: routers of experts, biases
+  learned for every distance (T5, Swin), sinks, normalised queries and keys, rotary frequencies that
+  are scaled by parts (YaRN, Llama 3).
+- Of a core with more keys than a head is wide: dropped-out weights, and slopes that aren't usual.
+- TF32 from float16 where no number is so small that float16 keeps fewer bits of it: both are named
+  then. A sum that is rounded on its way, but not part by part.
+- Another weight, where the input has fewer rows than the weight has numbers: the report says how
+  many it would take. Whether such a weight was never loaded or is another checkpoint's.
+- Factors of interpolation that aren't the ratio of the sizes.
+"""
 NUMBERS: Final[tuple[tuple[str, str, str], ...]] = (
     ("state-rounded", "an initial value went through bfloat16 or float16", "initial values"),
     ("state-scaled", "an initial value is a number times the reference's", "initial values"),
     ("state-shifted", "an initial value is the reference's plus a number", "initial values"),
+    ("state-permuted", "an initial value stands in another order; the order", "initial values"),
     ("state-transposed", "an initial value stands transposed", "initial values"),
     ("state-swapped", "an initial value is another tensor's", "initial values"),
     ("state-initial", "an initial value is all zeros or ones: never loaded", "initial values"),
@@ -103,7 +117,7 @@ def listing() -> str:
         for rule in sorted(all_rules(), key=lambda rule: rule.name)
     )
     places = ((name, line, ", ".join(looks)) for name, line, looks in rules)
-    return f"{_HEAD}{_rows(places)}{_BEHIND}{_rows(NUMBERS)}"
+    return f"{_HEAD}{_rows(places)}{_BEHIND}{_rows(NUMBERS)}{_OPEN}"
 
 
 def _kinds(kinds: Iterable[OriginKind]) -> list[str]:

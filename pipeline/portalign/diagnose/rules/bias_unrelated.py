@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from portalign.diagnose.evidence import Numbers
+from portalign.diagnose.families.norm import CHANNELS
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
 
 _ROWS = 4  # rows that must all differ by the same vector
@@ -22,7 +23,7 @@ def _shift(made: Numbers, _is_on: Value, reading: Reading) -> Numbers:
 
 def _axis(reading: Reading) -> int:
     """Of the channels: the second of images, else the last."""
-    return 1 if reading.tensors["weight"].ndim > 2 else -1
+    return 1 if reading.tensors["weight"].ndim > 2 or CHANNELS in reading.names else -1
 
 
 def _values(reading: Reading, _chosen: Chosen) -> Iterable[Value]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from portalign.diagnose.evidence import Numbers
+from portalign.diagnose.families.norm import CHANNELS, along
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
 
 _WAYS = {"1 + w": 1.0, "w - 1": -1.0, "not used": 0.0}
@@ -24,13 +25,14 @@ def _rescale(made: Numbers, way: Value, reading: Reading) -> Numbers:
     """Each channel times the factor that brings it nearest to what was made."""
     if way != _OTHER:
         return made
-    bias = reading.tensors.get("bias", np.asarray(0.0))
-    rows = (made - bias).reshape(-1, made.shape[-1])
-    given = (reading.view.target - bias).reshape(-1, made.shape[-1])
-    factors = (rows * given).sum(0) / (rows * rows).sum(0)
+    bias = along(reading, reading.tensors.get("bias", np.zeros(len(reading.tensors["weight"]))))
+    plain, given = made - bias, reading.view.target - bias
+    axis = 1 if CHANNELS in reading.names else made.ndim - 1
+    others = tuple(each for each in range(made.ndim) if each != axis)
+    factors = (plain * given).sum(others, keepdims=True) / (plain**2).sum(others, keepdims=True)
     if np.ptp(factors) <= 1e-6 * np.abs(factors).max():  # a scale, and no other weight
         raise ValueError("one factor for all channels")
-    return np.asarray((made - bias) * factors + bias)
+    return np.asarray(plain * factors + bias)
 
 
 def _values(reading: Reading, _chosen: Chosen) -> Iterable[Value]:
