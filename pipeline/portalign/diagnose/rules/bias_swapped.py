@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from portalign.diagnose.evidence import Numbers, common_path
+from portalign.diagnose.evidence import Numbers
 from portalign.diagnose.family import Chosen, Knob, Reading, Turned, Value, Words
-
-_MOST = 40  # other modules that are tried, nearest relatives first
+from portalign.diagnose.rules.weight_swapped import exchanged, siblings
 
 
 def _bias(_own: Numbers, other: Value, reading: Reading) -> Numbers:
@@ -17,27 +16,14 @@ def _bias(_own: Numbers, other: Value, reading: Reading) -> Numbers:
 
 
 def _values(reading: Reading, _chosen: Chosen) -> Iterable[Value]:
-    path, own = reading.view.path, reading.tensors.get("bias")
-    if own is None:
-        return []
-    alike = [
-        name.removesuffix(".bias")
-        for name, values in reading.view.state.items()
-        if name.endswith(".bias") and values.shape == own.shape and name != f"{path}.bias"
-    ]
-    return sorted(alike, key=lambda other: -len(common_path(other, path)))[:_MOST]
+    return siblings(reading, "bias") if "bias" in reading.tensors else ()
 
 
 def _tell(turned: Turned) -> Words:
-    side, other = (
-        ("candidate", turned.candidate) if turned.candidate else ("reference", turned.reference)
-    )
-    own, name = turned.site.reference.path, str(other)
-    common = common_path(own, name)
-    short = [each.removeprefix(f"{common}.") for each in (own, name)]
+    side, own, other = exchanged(turned)
     return Words(
-        f"{short[0]} of the {side} adds the bias of {short[1]} to the right product",
-        f"load the bias of {short[0]} from {short[0]}; look whether the two are swapped",
+        f"{own} of the {side} adds the bias of {other} to the right product",
+        f"load the bias of {own} from {own}; look whether the two are swapped",
     )
 
 

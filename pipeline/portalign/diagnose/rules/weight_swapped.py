@@ -27,28 +27,38 @@ def _of(other: Value, slot: str, reading: Reading) -> Numbers:
 
 
 def _values(reading: Reading, _chosen: Chosen) -> Iterable[Value]:
+    return siblings(reading, "weight")
+
+
+def siblings(reading: Reading, slot: str) -> list[str]:
+    """Other modules with such a tensor of the same shape, nearest relatives first."""
     path, state = reading.view.path, reading.view.state
-    own = state.get(f"{path}.weight")
+    own = state.get(f"{path}.{slot}")
     if own is None:
         return []
     alike = [
-        name.removesuffix(".weight")
+        name.removesuffix(f".{slot}")
         for name, values in state.items()
-        if name.endswith(".weight") and values.shape == own.shape and name != f"{path}.weight"
+        if name.endswith(f".{slot}") and values.shape == own.shape and name != f"{path}.{slot}"
     ]
     return sorted(alike, key=lambda other: -len(common_path(other, path)))[:_MOST]
 
 
-def _tell(turned: Turned) -> Words:
+def exchanged(turned: Turned) -> tuple[str, str, str]:
+    """The side, its module and the other one, whose tensor it uses, as they differ in their paths."""
     side, other = (
         ("candidate", turned.candidate) if turned.candidate else ("reference", turned.reference)
     )
     own, name = turned.site.reference.path, str(other)
     common = common_path(own, name)
-    short = [each.removeprefix(f"{common}.") for each in (own, name)]
+    return side, own.removeprefix(f"{common}."), name.removeprefix(f"{common}.")
+
+
+def _tell(turned: Turned) -> Words:
+    side, own, other = exchanged(turned)
     return Words(
-        f"{short[0]} of the {side} uses the weights of {short[1]}",
-        f"load {short[0]} from {short[0]}; look whether the two are swapped",
+        f"{own} of the {side} uses the weights of {other}",
+        f"load {own} from {own}; look whether the two are swapped",
     )
 
 
