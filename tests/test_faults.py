@@ -23,9 +23,11 @@ pytestmark = [pytest.mark.framework, pytest.mark.end_to_end, pytest.mark.slow]
 CHOSEN = {
     "bert": "gelu_tanh no_scale value_bias_zero loss_smoothed "
     "mask_minus_1e9 mask_inverted positions_cumsum fused_qkv query_frozen weights_detached "
-    "scores_in_bfloat16 fc2_not_loaded loss_focal",
-    "gpt": "heads_tiled rotary_interleaved rotary_bfloat16_table rotary_from_one sdpa",
-    "cnn": "pool_padding_left_out kernel_standardised bn_momentum folded_norm conv_by_unfold",
+    "scores_in_bfloat16 fc2_not_loaded loss_focal fused_by_heads dropout_left_on words_shifted",
+    "gpt": "heads_tiled rotary_interleaved rotary_bfloat16_table rotary_from_one sdpa "
+    "alibi_missing layer_skipped",
+    "cnn": "pool_padding_left_out kernel_standardised bn_momentum folded_norm conv_by_unfold "
+    "resized_nearest",
     "rnn": "gate_order mean_counts_padding truncated_backward state_detached "
     "start_detached mean_by_matmul peephole median_pooled",
     "mlp": "rate_cosine_ahead clip_each clip_eps beta2 decay_of_biases decay_coupled loss_summed "

@@ -45,7 +45,7 @@ def siblings(reading: Reading, slot: str) -> list[str]:
 
 
 def exchanged(turned: Turned) -> tuple[str, str, str]:
-    """The side, its module and the other one, whose tensor it uses, as they differ in their paths."""
+    """The side, its module and the one whose tensor it uses, as their paths differ."""
     side, other = (
         ("candidate", turned.candidate) if turned.candidate else ("reference", turned.reference)
     )
