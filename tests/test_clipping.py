@@ -13,6 +13,7 @@ from portalign.errors import CaptureError
 from portalign.frameworks.norms import clipping, global_norm
 from portalign.frameworks.paddlepaddle import training as paddle_training
 from portalign.frameworks.pytorch import training as torch_training
+from portalign.frameworks.trainer import Clipping, Exchange
 from portalign.records import Precision
 from portalign.request import Spec
 from training_pair import build_trainer, distance, models, paddle, state, to_numpy, torch, train
@@ -75,6 +76,36 @@ OWN = """
 import paddle, torch
 def torch_sgd(model, settings):
     return torch.optim.SGD(model.parameters(), lr=settings["lr"])
+class Clips(torch.optim.SGD):
+    def step(self, closure=None):
+        torch.nn.utils.clip_grad_norm_(self.param_groups[0]["params"], 0.5)
+        return super().step(closure)
+class ClipsAlone(torch.optim.SGD):
+    def step(self, closure=None):
+        torch.nn.utils.clip_grad_norm_(self.param_groups[0]["params"], 0.5)
+        with torch.no_grad():
+            for p in self.param_groups[0]["params"]:
+                p -= self.param_groups[0]["lr"] * p.grad
+def torch_subclass(model, settings):
+    return Clips(model.parameters(), lr=settings["lr"])
+def torch_alone(model, settings):
+    return ClipsAlone(model.parameters(), lr=settings["lr"])
+def torch_hook(model, settings):
+    made = torch.optim.SGD(model.parameters(), lr=settings["lr"])
+    def clip(*_):
+        torch.nn.utils.clip_grad_norm_(list(model.parameters()), 0.5)
+    made.register_step_pre_hook(clip)
+    return made
+class PaddleClips(paddle.optimizer.SGD):
+    def step(self):
+        found = [p for p in self._parameter_list if p.grad is not None]
+        for p, (_, grad) in zip(
+            found, paddle.nn.ClipGradByGlobalNorm(0.5)([(p, p.grad) for p in found])
+        ):
+            p.grad = grad
+        super().step()
+def paddle_subclass(model, learning_rate, grad_clip, settings):
+    return PaddleClips(learning_rate, model.parameters())
 def paddle_sgd(model, learning_rate, grad_clip, settings):
     return paddle.optimizer.SGD(learning_rate, model.parameters(), grad_clip=grad_clip)
 def paddle_forgets_the_clip(model, learning_rate, grad_clip, settings):
@@ -128,6 +159,59 @@ def test_own_optimizers_train_alike_and_are_clipped(own: str) -> None:
     assert seen[0] == pytest.approx(seen[1], rel=1e-12)
     assert seen[0] < 1
     assert distance(first, second) < 1e-12  # float64 rounding; see the twins above
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])  # torch's AdamW has the step of its Adam
+@pytest.mark.parametrize("side", SIDES, ids=["torch", "paddle"])
+def test_a_clip_beside_a_schedule_is_seen_and_exchanged_after_it(side: Any, name: str) -> None:
+    model = models(is_double=True)[SIDES.index(side)]
+    spec = Spec(name, args={**LR, "clip_norm": 0.5})
+    trainer = side.trainer(model, spec, SCHEDULE, settings={}, precision=Precision.FLOAT64)
+    trainer.backward(model(_ids(side, [[1, 2, 3]]))["logits"].square().sum())
+    seen = []
+
+    clip = trainer.update(lambda _, gradient: seen.append(to_numpy(gradient)))
+
+    assert clip.coefficient == pytest.approx(0.5 / clip.norm, rel=1e-5)  # torch adds 1e-6
+    assert global_norm(seen) == pytest.approx(0.5, rel=1e-5)
+    assert not clip.is_within
+
+
+SCHEDULE = Spec("step", args={"step_size": 3, "gamma": 0.5})
+
+
+def _updated(own: str, name: str, exchange: Exchange | None = None) -> tuple[Clipping, Any]:
+    """One update by a function of `own`, in float64: what it did, and the model it left."""
+    at = name.startswith("paddle")
+    model = models(is_double=True)[at]
+    spec = Spec(function=f"{own}:{name}", args={"lr": 0.1})
+    trainer = SIDES[at].trainer(  # torch's schedulers wrap the step of their optimizer
+        model, spec, SCHEDULE, settings={"lr": 0.1}, precision=Precision.FLOAT64
+    )
+    logits = model(_ids(SIDES[at], [[1, 2, 3]]))["logits"]
+    trainer.backward((logits * logits).sum())
+    return trainer.update(exchange), model
+
+
+@pytest.mark.parametrize("name", ["torch_subclass", "torch_hook", "paddle_subclass"])
+def test_a_clip_within_the_optimizers_step_is_seen(own: str, name: str) -> None:
+    clip, model = _updated(own, name)
+    halved, other = _updated(own, name, lambda _, gradient: gradient / 2)
+
+    start = state(models(is_double=True)[name.startswith("paddle")])
+    steps = [{n: start[n] - value for n, value in state(m).items()} for m in (model, other)]
+    assert clip.coefficient == pytest.approx(0.5 / clip.norm, rel=1e-5)  # torch adds 1e-6
+    assert clip == halved
+    assert not clip.is_within
+    for one, half in zip(*(step.values() for step in steps), strict=True):
+        assert np.allclose(one, 2 * half, rtol=1e-9, atol=1e-12)  # what is exchanged comes last
+
+
+def test_a_clip_within_a_step_that_is_all_its_own_is_told(own: str) -> None:
+    clip, _ = _updated(own, "torch_alone")
+
+    assert clip.is_within
+    assert clip.coefficient == 1.0
 
 
 def _ids(side: Any, ids: list[list[int]]) -> Any:

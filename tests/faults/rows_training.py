@@ -231,6 +231,13 @@ CLIPPING = (
         _TORCH + "generated/torch.nn.utils.clip_grad_norm_.html",
         "paddle",
     ),
+    _own(
+        Part.CLIPPING,
+        "clip_within",
+        _ADAM,
+        _TORCH + "generated/torch.optim.Optimizer.register_step_pre_hook.html",
+        "torch",
+    ),
 )
 STATE = (
     _optimizer(

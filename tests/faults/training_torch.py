@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import LRScheduler
 
 
@@ -25,6 +26,17 @@ def coupled(model: nn.Module, settings: Mapping[str, object]) -> torch.optim.Opt
     decayed = [p for name, p in named if not ("norm" in name or "bias" in name)]
     groups = [{"params": decayed, "weight_decay": 0.01}, {"params": spared}]
     return torch.optim.Adam(groups, lr=0.01)
+
+
+def clip_within(model: nn.Module, settings: Mapping[str, object]) -> torch.optim.Optimizer:
+    """Adam that clips in a hook of its own step."""
+
+    def clip(*_: object) -> None:
+        clip_grad_norm_(list(model.parameters()), 0.05)
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    optimizer.register_step_pre_hook(clip)
+    return optimizer
 
 
 def cosine(optimizer: torch.optim.Optimizer, settings: Mapping[str, object]) -> LRScheduler:

@@ -23,11 +23,14 @@ class Clipping:
         norm: global L2 norm before clipping, computed by `norms.global_norm` from the gradients.
         coefficient: clipped norm over unclipped norm; 1.0 when nothing is clipped.
         coefficients: the same of each parameter by itself, of those that got a gradient.
+        is_within: the optimizer changes gradients within a step that is all its own, so what it
+            makes of them is part of its update and isn't in the coefficients.
     """
 
     norm: float
     coefficient: float
     coefficients: Mapping[str, float] = field(default_factory=dict)
+    is_within: bool = False
 
 
 class Exchange(Protocol):

@@ -76,6 +76,7 @@ def _train(
         rate = trainer.learning_rate()
         with blame("the optimizer", session.request):
             clipping = trainer.update(keeper.exchange(iteration) if keeper else None)
+        _tell_within(session, clipping)
         if keeper:
             keeper.after(trainer, clipping, iteration)
         with blame("the optimizer", session.request):
@@ -86,6 +87,16 @@ def _train(
         elif session.request.mode == "train":  # statistics are small, and made step by step
             buffers = (Kind.BUFFER,)
             record_state(session, session.recorder, model, iteration + 1, precision, kinds=buffers)
+
+
+def _tell_within(session: Session, clipping: Clipping) -> None:
+    role = session.request.role.value
+    note = (
+        f"the {role}'s optimizer changes gradients within a step that is all its own: its clipping "
+        "is part of its update, and isn't compared by itself"
+    )
+    if clipping.is_within and note not in session.notes:
+        session.notes.append(note)
 
 
 def _drawn(

@@ -169,13 +169,14 @@ class _Watched:
 
 @contextmanager
 def _observed(optimizer: paddle.optimizer.Optimizer, watched: _Watched) -> Iterator[None]:
-    """While open, what clip objects return to the optimizer goes through `watched`; where there is
-    none, and something is to be exchanged, the gradients themselves.
+    """While open, what clip objects return to the optimizer goes through `watched`; the gradients
+    themselves do where there is none and something is exchanged, or the step is the porter's own.
     """
     undo: list[Callable[[], None]] = []
+    has_own_step = not type(optimizer).__module__.startswith("paddle.")
 
     def observer(clip: Any) -> Any:
-        is_needed = clip is not None or watched.exchange is not None
+        is_needed = clip is not None or watched.exchange is not None or has_own_step
         return _Observer(clip, watched) if is_needed else None
 
     clip = getattr(optimizer, "_grad_clip", None)

@@ -6,7 +6,7 @@ Twin of `paddlepaddle.training`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -22,6 +22,7 @@ from portalign.frameworks.pytorch.modules import from_numpy
 from portalign.frameworks.pytorch.optimizers import described, round_like_paddle
 from portalign.frameworks.pytorch.optimizers import optimizer as build_optimizer
 from portalign.frameworks.pytorch.schedulers import scheduler as build_scheduler
+from portalign.frameworks.pytorch.stepping import has_own_step, seen_by_step
 from portalign.frameworks.selection import refuse_search
 from portalign.frameworks.trainer import Clipping, Exchange, Tensor, Trainer
 from portalign.records import Array, Precision
@@ -164,35 +165,44 @@ class TorchTrainer(Trainer):
         optimizer_state.write(self._optimizer, dict(self._model.named_parameters()), values)
 
     def update(self, exchange: Exchange | None = None) -> Clipping:
-        found = self._clip_gradients()
-        for name, parameter in self._trainable() if exchange else ():
-            if parameter.grad is not None and exchange is not None:
-                other = exchange(name, parameter.grad)
-                parameter.grad = parameter.grad if other is None else other
-        self._optimizer.step()
-        return found
+        before = self._norms()
+        has_own = has_own_step(self._optimizer)
+        is_clipped = self._clip_gradients() or has_own
+        used: dict[str, float] = {}
+
+        def see() -> None:
+            used.update(self._norms() if is_clipped else before)
+            for name, parameter in self._trainable() if exchange else ():
+                if parameter.grad is not None and exchange is not None:
+                    other = exchange(name, parameter.grad)
+                    parameter.grad = parameter.grad if other is None else other
+
+        with seen_by_step(self._optimizer, see) as is_seen:
+            if not is_seen:
+                see()
+            given = self._norms() if has_own and not is_seen else {}
+            self._optimizer.step()
+        is_within = bool(before) and (not used or (bool(given) and self._norms() != given))
+        return replace(clipping(before, used or before), is_within=is_within)
 
     def schedule(self) -> None:
         self._end_iteration()
 
-    def _clip_gradients(self) -> Clipping:
-        before = self._norms()
+    def _clip_gradients(self) -> bool:
+        """Clip as the port says; whether it says anything."""
+        clip = self._clip
         with_gradient = [p for p in self._model.parameters() if p.grad is not None]
-        by_norm = (
-            torch.nn.utils.clip_grad_norm_ if self._clip.has_epsilon else _clip_without_epsilon
-        )
+        by_norm = torch.nn.utils.clip_grad_norm_ if clip.has_epsilon else _clip_without_epsilon
         if not with_gradient:  # torch 2.13's clip_grad_value_ raises on an empty list
-            return clipping(before, before)
-        if self._clip.value is not None:
-            torch.nn.utils.clip_grad_value_(with_gradient, self._clip.value)
-        elif self._clip.norm is not None:
-            by_norm(with_gradient, self._clip.norm)
-        elif self._clip.each_norm is not None:
+            return False
+        if clip.value is not None:
+            torch.nn.utils.clip_grad_value_(with_gradient, clip.value)
+        elif clip.norm is not None:
+            by_norm(with_gradient, clip.norm)
+        elif clip.each_norm is not None:
             for parameter in with_gradient:
-                by_norm([parameter], self._clip.each_norm)
-        else:
-            return clipping(before, before)
-        return clipping(before, self._norms())
+                by_norm([parameter], clip.each_norm)
+        return (clip.value, clip.norm, clip.each_norm) != (None, None, None)
 
     def _norms(self) -> dict[str, float]:
         return {
