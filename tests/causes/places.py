@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -118,7 +119,7 @@ def loss(
     candidate: Numbers,
     *,
     scores: Numbers,
-    labels: npt.NDArray[np.int64],
+    labels: npt.NDArray[Any],
     n_batches: int = 1,
 ) -> Site:
     """A loss: its value, then its gradient at the scores, flattened; of batches that are

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from portalign.diagnose.backwards import Gradients
-from portalign.diagnose.evidence import Site, Source, View
+from portalign.diagnose.evidence import Numbers, Site, Source, View
+from portalign.diagnose.family import Run
 from portalign.findings import Origin
 from portalign.mapping.pair import Pair
 from portalign.records import Array, Kind, TensorKey, TensorRecord
@@ -56,6 +57,20 @@ def loss_site(given: Gradients, inputs: Path | None, origin: Origin) -> Site | N
         )
     )
     return Site(origin, *views)
+
+
+def label_weights(kept: Numbers, n_batches: int, run: Run) -> Numbers:
+    """What the loss of every label counts: the mean over the kept ones of each batch, unless a knob
+    on the stages "reduction" and "batches" has it otherwise.
+
+    Args:
+        kept: of all batches, one behind the other; 0 where a label doesn't count.
+    """
+    parts = []
+    for part in np.split(kept, n_batches):
+        weights = run("reduction", part)
+        parts.append((part / part.sum() if weights is part else weights) / n_batches)
+    return run("batches", np.concatenate(parts))
 
 
 def _chosen(

@@ -12,7 +12,7 @@ import numpy as np
 
 from portalign.diagnose.evidence import Numbers, Site
 from portalign.diagnose.family import Family, Reading, Run
-from portalign.diagnose.scored import BATCHES
+from portalign.diagnose.scored import BATCHES, label_weights
 from portalign.findings import OriginKind
 
 
@@ -49,9 +49,7 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     np.put_along_axis(hot, np.where(is_class, named, 0)[..., None], 1.0, axis=-1)
     soft = _smoothed(hot, float(run("smoothing", np.asarray(0.0))))
     kept = run("kept", is_class.astype(np.float64))  # [...], 1 where a label counts
-    n_batches = int(reading.tensors["batches"])
-    each = [_weights(part, run) / n_batches for part in np.split(kept, n_batches)]
-    weights = run("batches", np.concatenate(each))
+    weights = label_weights(kept, int(reading.tensors["batches"]), run)
     value = -(weights * (soft * np.log(shares)).sum(-1)).sum()
     slope = weights[..., None] * (shares - soft)
     if shown is not given:  # a softmax before the softmax
@@ -60,12 +58,6 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     whole[..., :n_places, :] = slope
     turned = np.moveaxis(whole, -1, int(reading.names["axis"]))
     return np.concatenate([[value], turned.ravel()])
-
-
-def _weights(kept: Numbers, run: Run) -> Numbers:
-    """What the loss of every label of one batch counts."""
-    weights = run("reduction", kept)
-    return kept / kept.sum() if weights is kept else weights
 
 
 def slope_of(reading: Reading) -> Numbers:

@@ -48,7 +48,7 @@ def _tell(turned: Turned) -> Words:
 RULE = Knob(
     name="loss-accumulation",
     line="accumulated batches are not divided by their number, or by that of all their labels",
-    families=("cross-entropy",),
+    families=("cross-entropy", "regression"),
     acts={"batches": _accumulate},
     values=_values,
     tell=_tell,

@@ -12,7 +12,6 @@ from portalign.diagnose.words import number
 
 _MEAN = "the mean over the labels that are kept"
 _TOLD = {
-    "": _MEAN,
     "sum": "the sum (reduction='sum')",
     "all": "the sum divided by the number of all labels, the ignored ones too",
     "first": "the sum divided by the batch size",
@@ -36,6 +35,9 @@ def _reduce(kept: Numbers, value: Value, _reading: Reading) -> Numbers:
 
 def _values(reading: Reading, _chosen: Chosen) -> Iterable[Value]:
     yield "sum"
+    if "labels" not in reading.tensors:
+        yield "first"
+        return
     if not np.isin(reading.tensors["labels"], range(reading.tensors["scores"].shape[-1])).all():
         yield "all"
     if reading.tensors["labels"].ndim > 1:
@@ -43,7 +45,9 @@ def _values(reading: Reading, _chosen: Chosen) -> Iterable[Value]:
 
 
 def _tell(turned: Turned) -> Words:
-    ours, theirs = (_told(value) for value in (turned.reference, turned.candidate))
+    is_of_labels = "labels" in turned.reading.tensors
+    mean = _MEAN if is_of_labels else "the mean over all elements"
+    ours, theirs = (_told(value, mean) for value in (turned.reference, turned.candidate))
     factors = {
         f"{side} factor": value
         for side, value in (("reference", turned.reference), ("candidate", turned.candidate))
@@ -52,14 +56,14 @@ def _tell(turned: Turned) -> Words:
     return Words(f"the loss is {theirs}, the reference's {ours}", f"take {ours}", factors)
 
 
-def _told(value: Value) -> str:
-    return f"{number(value)} times {_MEAN}" if isinstance(value, float) else _TOLD[value]
+def _told(value: Value, mean: str) -> str:
+    return f"{number(value)} times {mean}" if isinstance(value, float) else _TOLD.get(value, mean)
 
 
 RULE = Knob(
     name="loss-reduction",
     line="the loss is a sum or another mean (over all labels, of each sequence's), or scaled",
-    families=("cross-entropy",),
+    families=("cross-entropy", "regression"),
     acts={"reduction": _reduce},
     values=_values,
     tell=_tell,
