@@ -88,19 +88,24 @@ def is_gradient(source: Source) -> bool:
     return source.name.startswith(GRADIENT)
 
 
+def lacking(site: Site) -> str:
+    """The side whose gradient is all zeros while the other's isn't; "" for none."""
+    ours, theirs = (bool(view.target.any()) for view in (site.reference, site.candidate))
+    return "" if ours == theirs else "candidate" if ours else "reference"
+
+
 def of_nothing(site: Site, cause: Cause, guesses: Iterable[Numbers]) -> Proposal:
     """A proposal for a gradient that is all zeros on one side: what the other side has, computed.
 
     Args:
         guesses: what it may be, made of other tensors; where none is it, the proposal is a hint.
     """
-    views = (site.reference, site.candidate)
-    whole = next(view.target for view in views if view.target.any())
+    is_reference = lacking(site) == "reference"
+    whole = (site.candidate if is_reference else site.reference).target
     for made in guesses:
         if relative(made, whole) <= needed(site):
-            modelled, repaired = (
-                made if view.target.any() else np.zeros_like(made) for view in reversed(views)
-            )
+            nothing = np.zeros_like(made)
+            modelled, repaired = (made, nothing) if is_reference else (nothing, made)
             return Proposal((cause,), modelled=modelled, repaired=repaired)
     return Proposal(
         (cause,),

@@ -132,6 +132,18 @@ class Family:
     members: Callable[[Reading, Sequence[Knob]], Iterator[Chosen]] | None = None
 
 
+def of_module(
+    read: Callable[[View, View], Reading | None], site: Site
+) -> Iterator[tuple[Reading, Reading]]:
+    """A module as both sides have it, by one way to read a view beside the reference's; nothing
+    for code between modules, nor where one side can't be read so.
+    """
+    if site.origin.kind is OriginKind.MODULE:
+        ours, theirs = (read(view, site.reference) for view in (site.reference, site.candidate))
+        if ours and theirs:
+            yield ours, theirs
+
+
 def computed(family: Family, knobs: Sequence[Knob], reading: Reading, chosen: Chosen) -> Numbers:
     """The output of a family's member.
 

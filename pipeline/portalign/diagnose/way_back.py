@@ -12,7 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
-from portalign.diagnose.backwards import few_rows, is_gradient
+from portalign.diagnose.backwards import few_rows, is_gradient, lacking
 from portalign.diagnose.confirm import needed, relative
 from portalign.diagnose.evidence import Numbers, Site, Source
 from portalign.diagnose.functions import ELEMENTWISE, FUNCTIONS, slope
@@ -23,8 +23,7 @@ _MOST = 3  # uses of one tensor together
 
 def ways_back(site: Site) -> Iterator[Numbers]:
     """Sums of parts that are the gradient of the side that has one; usually one or none."""
-    views = (site.reference, site.candidate)
-    whole = next(view.target for view in views if view.target.any())
+    whole = (site.candidate if lacking(site) == "reference" else site.reference).target
     parts = [part for part in _parts(site) if part.shape == whole.shape]
     few = [few_rows(part) for part in parts]
     wanted = few_rows(whole)

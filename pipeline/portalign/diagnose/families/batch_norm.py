@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from portalign.diagnose.evidence import Numbers, Site, View
-from portalign.diagnose.family import Family, Reading, Run
-from portalign.findings import OriginKind
+from portalign.diagnose.evidence import Numbers, View
+from portalign.diagnose.family import Family, Reading, Run, of_module
 
 _SLOTS = {
     "weight": "weight",
@@ -18,14 +17,6 @@ _SLOTS = {
     "running_var": "variance",
     "_variance": "variance",
 }
-
-
-def _readings(site: Site) -> Iterator[tuple[Reading, Reading]]:
-    if site.origin.kind is not OriginKind.MODULE:
-        return
-    ours, theirs = (_reading(view, site.reference) for view in (site.reference, site.candidate))
-    if ours and theirs:
-        yield ours, theirs
 
 
 def _reading(view: View, reference: View) -> Reading | None:
@@ -55,4 +46,4 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     return made
 
 
-FAMILY = Family("batch-norm", _readings, _compute)
+FAMILY = Family("batch-norm", partial(of_module, _reading), _compute)

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from portalign.diagnose.evidence import Numbers, Site, View
-from portalign.diagnose.family import Family, Reading, Run
+from portalign.diagnose.evidence import Numbers, View
+from portalign.diagnose.family import Family, Reading, Run, of_module
 from portalign.diagnose.windows import MODES, padded, windows
-from portalign.findings import OriginKind
-
-
-def _readings(site: Site) -> Iterator[tuple[Reading, Reading]]:
-    if site.origin.kind is not OriginKind.MODULE:
-        return
-    ours, theirs = (_reading(view, site.reference) for view in (site.reference, site.candidate))
-    if ours and theirs:
-        yield ours, theirs
 
 
 def _reading(view: View, reference: View) -> Reading | None:
@@ -70,4 +61,4 @@ def _last(seen: Numbers, weight: Numbers) -> range:
     return range(seen.ndim - (weight.ndim - 2), seen.ndim)
 
 
-FAMILY = Family("conv", _readings, _compute)
+FAMILY = Family("conv", partial(of_module, _reading), _compute)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from portalign.diagnose.evidence import Numbers, Site, View
-from portalign.diagnose.family import Family, Reading, Run
-from portalign.findings import OriginKind
-
-
-def _readings(site: Site) -> Iterator[tuple[Reading, Reading]]:
-    if site.origin.kind is not OriginKind.MODULE:
-        return
-    ours, theirs = (_reading(view, site.reference) for view in (site.reference, site.candidate))
-    if ours and theirs:
-        yield ours, theirs
+from portalign.diagnose.evidence import Numbers, View
+from portalign.diagnose.family import Family, Reading, Run, of_module
 
 
 def _reading(view: View, reference: View) -> Reading | None:
@@ -35,4 +26,4 @@ def _compute(reading: Reading, run: Run) -> Numbers:
     return run("output", run("weight", reading.tensors["weight"])[ids])
 
 
-FAMILY = Family("embedding", _readings, _compute)
+FAMILY = Family("embedding", partial(of_module, _reading), _compute)

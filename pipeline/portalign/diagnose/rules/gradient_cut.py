@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portalign.diagnose.backwards import of_nothing
+from portalign.diagnose.backwards import lacking, of_nothing
 from portalign.diagnose.confirm import Cause, Proposal
 from portalign.diagnose.evidence import Site
 from portalign.diagnose.rule import Rule
@@ -13,15 +13,13 @@ from portalign.findings import OriginKind
 
 
 def _propose(site: Site) -> Iterator[Proposal]:
-    if not site.origin.slot.startswith("out."):
+    side = lacking(site)
+    if not side or not site.origin.slot.startswith("out."):
         return
-    sides = [bool(view.target.any()) for view in (site.reference, site.candidate)]
-    if sides[0] == sides[1]:
-        return
-    side, remedy = (
-        ("reference", "cut it there too: detach() (paddle: stop_gradient = True)")
-        if sides[1]
-        else ("candidate", "look for detach(), no_grad(), stop_gradient and casts to integers")
+    remedy = (
+        "look for detach(), no_grad(), stop_gradient and casts to integers"
+        if side == "candidate"
+        else "cut it there too: detach() (paddle: stop_gradient = True)"
     )
     cause = Cause("gradient-cut", f"no gradient comes back through here in the {side}", remedy)
     yield of_nothing(site, cause, ways_back(site))

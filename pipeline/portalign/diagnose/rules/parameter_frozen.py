@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portalign.diagnose.backwards import of_nothing
+from portalign.diagnose.backwards import lacking, of_nothing
 from portalign.diagnose.confirm import Cause, Proposal
 from portalign.diagnose.evidence import Site
 from portalign.diagnose.own_gradients import own_gradients
@@ -13,14 +13,11 @@ from portalign.findings import OriginKind
 
 
 def _propose(site: Site) -> Iterator[Proposal]:
-    if site.origin.slot.startswith("out."):
+    side = lacking(site)
+    if not side or site.origin.slot.startswith("out."):
         return
-    lives = [bool(view.target.any()) for view in (site.reference, site.candidate)]
-    free = [view.settings.get("trainable") for view in (site.reference, site.candidate)]
-    if lives[0] == lives[1]:
-        return
-    side = "reference" if lives[1] else "candidate"
-    is_told = free[not lives[1]] is False
+    view = site.reference if side == "reference" else site.candidate
+    is_told = view.settings.get("trainable") is False
     cause = Cause(
         "parameter-frozen",
         f"{site.origin.slot} gets no gradient in the {side}"
