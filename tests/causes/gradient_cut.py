@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from causes.attention_scale import BATCH, EARLIER, HEADS, TIME, WIDTH, Core
 from causes.places import Numbers, Seeded, gradient, random
 
 RIGHT = random(4, 6)
@@ -17,11 +18,13 @@ def proved(
     *,
     state: Mapping[str, Numbers] | None = None,
     is_reference: bool = False,
+    own: Numbers | None = None,
+    name: str = "fc out.0",
 ) -> Seeded:
     """A tensor to which nothing comes back on one side, and what it was used in."""
     sides = (0 * right, right) if is_reference else (right, 0 * right)
-    faulty = gradient(*sides, own=T, sources=sources, state=state)
-    clean = gradient(right, 1.0 * right, own=T, sources=sources, state=state)
+    of = {"own": T if own is None else own, "name": name, "sources": sources, "state": state}
+    faulty, clean = gradient(*sides, **of), gradient(right, 1.0 * right, **of)
     says = f"in the {'reference' if is_reference else 'candidate'}"
     return Seeded("gradient-cut", faulty, clean, says=says)
 
@@ -44,6 +47,31 @@ def normed(axis: int) -> tuple[Numbers, Numbers]:
 
 
 NORM = {"norm.weight": SCALE, "norm.bias": SHIFT}
+CORE = Core(rotary="half")  # grouped keys and values, causal
+CONTEXT, PROJECTION = CORE.made(), random(5, HEADS * WIDTH, seed=7)
+OF_CONTEXT, PROJECTED = random(BATCH, TIME, 5, seed=8), {"o.weight": PROJECTION}
+AROUND = dict(reversed(EARLIER.items()))
+
+
+def sent_back(name: str) -> Numbers:
+    """What comes back to query, key or value, by central differences of the forward pass."""
+    given = OF_CONTEXT @ PROJECTION
+    kept = EARLIER[name]
+    found = np.zeros(kept.shape)
+    try:
+        for at in np.ndindex(kept.shape):
+            ends = []
+            for nudge in (1e-5, -1e-5):
+                EARLIER[name] = kept.copy()
+                EARLIER[name][at] += nudge
+                ends.append(CORE.made())
+            found[at] = ((ends[0] - ends[1]) * given).sum() / 2e-5
+    finally:
+        EARLIER[name] = kept
+    return found
+
+
+SENT_BACK = {name: sent_back(name) for name in EARLIER}
 FAULTS = (
     proved(BACK @ MATRIX, OF_LINEAR, state=WITH),
     proved(BACK @ MATRIX, OF_LINEAR, state={"head.weight": MATRIX.T}, is_reference=True),
@@ -57,6 +85,16 @@ FAULTS = (
     *(
         proved(back, {"grad norm out.0": RESIDUAL, "norm out.0": y}, state=NORM)
         for y, back in (normed(-1), normed(0))
+    ),
+    *(
+        proved(
+            back,
+            {"grad o out.0": OF_CONTEXT, "o in.0": CONTEXT, **AROUND},
+            state=PROJECTED,
+            own=AROUND[name],
+            name=name,
+        )
+        for name, back in SENT_BACK.items()
     ),
     Seeded(  # used in nothing that was recorded
         "gradient-cut", gradient(RIGHT, 0 * RIGHT), CLEAN, says="in the candidate", is_hint=True

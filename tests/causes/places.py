@@ -92,20 +92,22 @@ def gradient(
     slot: str = "out.0",
     sources: Mapping[str, npt.NDArray[np.generic]] | None = None,
     own: Numbers | None = None,
+    name: str = "",
     state: Mapping[str, Numbers] | None = None,
     trainable: tuple[bool, bool] | None = None,
 ) -> Site:
     """A gradient; `sources` nearest first, "grad path slot" for those that are gradients too.
 
     Args:
-        own: the forward tensor whose gradient it is.
+        own: the forward tensor whose gradient it is. name: of it, if it has another than the slot
+            of the module.
         state: by slot of the module itself, or by full name.
     """
     earlier = tuple(
-        Source(name, *name.removeprefix("grad ").split(" "), "", array)
-        for name, array in (sources or {}).items()
+        Source(n, *n.removeprefix("grad ").split(" "), "", array)
+        for n, array in (sources or {}).items()
     )
-    inputs = () if own is None else (Source(f"fc {slot}", "fc", slot, "", own),)
+    inputs = () if own is None else (Source(name or f"fc {slot}", "fc", slot, "", own),)
     free = [{} if trainable is None else {"trainable": each} for each in trainable or (True, True)]
     views = (
         View(made, inputs, earlier, _named(state), "fc", "", settings)

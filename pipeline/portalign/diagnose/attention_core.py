@@ -15,9 +15,7 @@ from portalign.diagnose.family import Reading, Run
 def compute(reading: Reading, run: Run) -> Numbers:
     """What arrives at the output projection, in the shape of what was made."""
     value = operands(reading, run)[2]
-    scores = run("scores", run("scale", raw_scores(reading, run)))
-    plain = run("bias", run("cap", scores))
-    scores = _with_blind_rows(run("mask", plain), plain, run)
+    scores = scored(raw_scores(reading, run), run)
     weights = run("softmax", scores)
     if weights is scores:
         weights = softmax(scores, -1)
@@ -27,6 +25,13 @@ def compute(reading: Reading, run: Run) -> Numbers:
     if merged is context:
         merged = context.swapaxes(1, 2)
     return merged.reshape(reading.view.target.shape)
+
+
+def scored(raw: Numbers, run: Run) -> Numbers:
+    """Products as the softmax gets them: scaled, capped, with biases and masks."""
+    scores = run("scores", run("scale", raw))
+    plain = run("bias", run("cap", scores))
+    return _with_blind_rows(run("mask", plain), plain, run)
 
 
 def _with_blind_rows(masked: Numbers, plain: Numbers, run: Run) -> Numbers:
@@ -44,7 +49,7 @@ def raw_scores(reading: Reading, run: Run) -> Numbers:
     """Products of query and key, rotated, neither scaled nor masked: [batch, heads, time, time]."""
     query, key, _ = operands(reading, run)
     tables = reading.tensors.get("cos"), reading.tensors.get("sin")
-    query, key = _rotated(query, "query", run, tables), _rotated(key, "key", run, tables)
+    query, key = rotated(query, "query", run, tables), rotated(key, "key", run, tables)
     products: Numbers = query @ repeated(key, query.shape[1], run).swapaxes(-1, -2)
     return products
 
@@ -89,7 +94,7 @@ def heads(x: Numbers, width: int) -> Numbers:
     return x.reshape(*x.shape[:2], -1, width).swapaxes(1, 2)
 
 
-def _rotated(
+def rotated(
     x: Numbers, which: str, run: Run, tables: tuple[Numbers | None, Numbers | None]
 ) -> Numbers:
     """Rotary positions, as the knobs have them: 0 no rotation, 1 halves, 2 neighbours.

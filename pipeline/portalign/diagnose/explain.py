@@ -119,6 +119,11 @@ def proposal(site: Site, found: Explained, knobs: Sequence[Knob]) -> Proposal | 
     )
 
 
+def member(space: Space) -> Chosen | None:
+    """The simplest member that makes the target; None where none of those that are tried does."""
+    return _from_nothing(space, ())
+
+
 def _nearest(space: Space, start: Chosen) -> Chosen | None:
     """The member that makes the target and turns at most two knobs from a start.
 

@@ -12,6 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
+from portalign.diagnose.attention_back import backs
 from portalign.diagnose.backwards import few_rows, is_gradient, lacking
 from portalign.diagnose.confirm import needed, relative
 from portalign.diagnose.evidence import Numbers, Site, Source
@@ -37,7 +38,8 @@ def ways_back(site: Site) -> Iterator[Numbers]:
 def _parts(site: Site) -> Iterator[Numbers]:
     if not site.reference.inputs:
         return
-    x = np.asarray(site.reference.inputs[0].array, np.float64)
+    own = site.reference.inputs[0]
+    x = np.asarray(own.array, np.float64)
     forward = {s.name: s for s in site.reference.earlier if not is_gradient(s)}
     users = [s for s in site.reference.earlier if is_gradient(s) and s.slot == "out.0"]
     for user in users[:_NEAR]:
@@ -48,7 +50,19 @@ def _parts(site: Site) -> Iterator[Numbers]:
         entered = forward.get(f"{user.path} in.0")
         inside = x if entered is None else np.asarray(entered.array, np.float64)
         for back in _through(site, user, inside, made, given):
-            yield from _before(x, inside, back) if entered is not None else (back,)
+            if entered is None:
+                yield back
+                continue
+            yield from _before(x, inside, back)
+            if back.shape == inside.shape:
+                for found in backs(entered, _behind(entered, site), back):
+                    yield from (each for name, each in found.items() if name == own.name)
+
+
+def _behind(entered: Source, site: Site) -> tuple[Source, ...]:
+    """What was there before a tensor, nearest first."""
+    forward = [s for s in site.reference.earlier if not is_gradient(s)]
+    return tuple(forward[forward.index(entered) + 1 :])
 
 
 def _through(
