@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from portalign.conclude import conclude
 from portalign.config import load_port
-from portalign.records import Step
+from portalign.records import Role, Step
 from portalign.report.aggregate import Recorded, summarise
 from portalign.report.document import closing_lines, step_document
 from portalign.report.explained import probe_lines
@@ -22,6 +23,7 @@ from portalign.report.spoken import spoken
 from portalign.report.text import render
 from portalign.report.words import language
 from portalign.results import Outcome, StepReport
+from portalign.store.layout import MANIFEST, PROBE
 from tiny_ports import capture_all, complaint, step_folder, write_port
 
 pytestmark = pytest.mark.end_to_end
@@ -120,7 +122,7 @@ SET = {name: CANDIDATES["right" if "right" in name else "constant"] for name in 
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StepReport]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("probes")
     files = {
         name: write_port(
@@ -133,6 +135,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StepReport]:
         for name, text in {**CANDIDATES, **WITHIN, **BOTH, **SET}.items()
     }
     capture_all(list(files.values()), Step.FORWARD)
+    return files
+
+
+@pytest.fixture(scope="module")
+def reports(files: dict[str, Path]) -> dict[str, StepReport]:
     return {name: _report(file) for name, file in files.items()}
 
 
@@ -317,3 +324,21 @@ def test_without_a_probe_the_report_says_which_input_would_decide(
     masked, window = _told(report)
     assert masked.startswith("attention_mask hides no place")
     assert window.startswith("window is 12, and the longest sequence has 9 places")
+
+
+def test_a_probe_that_lost_its_trace_or_was_never_made_breaks_nothing(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "forward"
+    shutil.copytree(step_folder(files["constant"], Step.FORWARD), folder)
+    (folder / PROBE / Role.CANDIDATE.value / MANIFEST).unlink()
+    port = load_port(files["constant"])
+
+    damaged = conclude(port, Step.FORWARD, folder).report
+    shutil.rmtree(folder / PROBE)
+    missing = conclude(port, Step.FORWARD, folder).report
+
+    assert (damaged.outcome, damaged.probe) == (Outcome.PASS, None)
+    assert "the probe can't be read" in _told(damaged)[0]
+    assert (missing.outcome, missing.probe) == (Outcome.PASS, None)
+    assert _told(missing)[0].startswith("attention_mask hides no place")

@@ -148,7 +148,11 @@ def conclude(port: Port, step: Step, folder: Path, *, next_command: str = "") ->
             *diagnosis.notes,
             *chain.notes,
             *tried.notes,
-            *undecided(evidence, n_probed=tried.n_places, is_padded=tried.is_padded),
+            *(
+                undecided(evidence, n_probed=tried.n_places, is_padded=tried.is_padded)
+                if step is Step.FORWARD  # later steps feed the model the same
+                else ()
+            ),
         ),
         audit=tuple(str(line) for line in plan.audit),
         curves=_curves(pairing),

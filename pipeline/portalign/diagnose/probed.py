@@ -72,8 +72,8 @@ def probed(folder: Path, inputs: str, evidence: Evidence, outcome: Outcome) -> P
         run, notes = read_run(folder, inputs)
         told = _concluded(run, evidence) if run else Probed()
         return replace(told, notes=(*notes, *told.notes))
-    except (TraceError, OSError) as err:
-        found = err.found if isinstance(err, TraceError) else str(err)
+    except Exception as err:  # captures of any age and origin: a verdict must not break here
+        found = err.found if isinstance(err, TraceError) else f"{type(err).__name__}: {err}"
         return Probed(notes=(f"the probe can't be read: {found}",))
 
 
@@ -122,7 +122,9 @@ def _own_evidence(run: ProbeRun, evidence: Evidence, before: _Before) -> Evidenc
     """The step's evidence as it would be if the probe were all that was captured."""
     pairing = _paired(run, evidence.pairing)
     compared = tuple(
-        _compared(each, each.reference.array, each.candidate_values(), before)
+        before[each.label]
+        if each.reference.key.kind in _STATE  # the same as in the step itself
+        else _compared(each, each.reference.array, each.candidate_values(), before)
         for each in pairing.pairs
     )
     harmless = harmless_inputs(pairing.pairs, compared)
