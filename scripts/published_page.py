@@ -15,6 +15,7 @@ from published_curves import (
     draw_layers,
     draw_losses,
     factor,
+    layers,
     published,
 )
 from published_runs import WORDS, Ended, command_of, nearer, said
@@ -219,9 +220,17 @@ def _of_smollm2(runs: Mapping[tuple[str, str], Ended]) -> dict[str, Any]:
         "n_weights": sum(c["verdict"] == "identical" for c in weights),
         "repaired": _greatest(runs["smollm2_bf16", "the float32 buffer put back"].report),
         "spoilt": _greatest(runs["smollm2_bf16", "the rounded buffer in both"].report),
+        "few_layers": _first_and_greatest(few.report),
+        "many_layers": _first_and_greatest(many.report),
         "few": few.distances,
         "many": many.distances,
     }
+
+
+def _first_and_greatest(report: Json) -> tuple[float, float]:
+    """The greatest difference of what the first layer returns, and of any."""
+    found = list(layers(report))
+    return found[0], max(found)
 
 
 def _numbers(large: Sequence[Ended]) -> Iterator[str]:
