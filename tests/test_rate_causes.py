@@ -368,7 +368,7 @@ def test_an_explanation_that_breaks_is_a_note_and_not_an_error(
         raise RuntimeError("no curve")
 
     monkeypatch.setattr(engine, "explain_rates", broken)
-    for name in ("scores", "state", "rounded", "training"):
+    for name in ("scores", "state", "rounded", "draws", "training"):
         monkeypatch.setattr(engine, f"explain_{name}", lambda _: {})
     doctor = Doctor()
 

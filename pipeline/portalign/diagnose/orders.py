@@ -49,8 +49,8 @@ def known(n: int) -> Iterator[list[int]]:
 def said(order: Sequence[int]) -> str:
     """An order in words, to follow "they stand".
 
-    >>> said([2, 1, 0]), said([4, 5, 0, 1, 2, 3]), said([1, 2, 3, 4, 0])
-    ('in reverse order', 'in blocks of 2 in the order 2 0 1', 'shifted by +1')
+    >>> said([2, 1, 0]), said([2, 3, 0, 1, 4, 5]), said([1, 2, 3, 4, 0])
+    ('in reverse order', 'in blocks of 2 in the order 1 0 2', 'shifted by +1')
     """
     n, places = len(order), list(order)
     if places == list(range(n))[::-1]:
