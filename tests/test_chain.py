@@ -273,7 +273,8 @@ def test_learning_rates_of_groups_are_explained_each_by_itself(
     report = reports["learning rates of two layers", framework]
     claims = [finding.claim for finding in report.findings if finding.rule == "lr-scale"]
 
-    assert claims == [
+    starts = [claim.partition(",")[0] for claim in claims]  # then both rates
+    assert starts == [
         f"for last.{slot}: every learning rate of the candidate is {factor} times the reference's"
         for slot, factor in (("weight", 4), ("bias", 2))
     ]

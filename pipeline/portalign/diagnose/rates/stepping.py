@@ -120,10 +120,15 @@ def scaled(reference: Rates, candidate: Rates) -> Iterator[Explanation]:
     if factor != 1.0 and agree(reference * factor, candidate):
         yield Explanation(
             "lr-scale",
-            f"every learning rate of the candidate is {number(factor)} times the reference's",
+            f"every learning rate of the candidate is {number(factor)} times the reference's, "
+            f"{reference[top]:.6g} against {candidate[top]:.6g} where it is greatest",
             reference * factor,
             "give the candidate the reference's base learning rate",
-            {"factor": factor},
+            {
+                "factor": factor,
+                "reference rate": float(reference[top]),
+                "candidate rate": float(candidate[top]),
+            },
         )
 
 
