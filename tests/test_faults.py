@@ -158,7 +158,8 @@ def test_the_matrix_tells_causes_named_right_from_wrong_ones_and_from_none(tmp_p
     assert told(fault, "", fault.cause).naming is Naming.UNEXPLAINED
     assert names_causes([*[right] * 98, wrong, none], dtype="float32")
     assert not names_causes([*[right] * 97, wrong, wrong, none], dtype="float32")
-    assert not names_causes([*[right] * 94, *[none] * 6], dtype="float32")
+    for dtype in ("float32", "float64"):
+        assert not names_causes([*[right] * 94, *[none] * 6], dtype=dtype)
     assert names_causes([*[right] * 80, *[wrong] * 2, *[none] * 18], dtype="bfloat16")
     assert not names_causes([*[right] * 79, *[none] * 21], dtype="bfloat16")
     assert names_causes([right, told(unknown, ""), told(rewrite)], dtype="float32")
