@@ -402,7 +402,12 @@ def test_the_backward_pass_costs_low_dtypes_more(kind: Kind, off: float, expecte
 @pytest.mark.parametrize(
     ("n", "apart", "expected"),
     [
-        (2, 20.0, Verdict.ROUNDING),  # luck of one side: two numbers have no statistics
+        (2, 60.0, Verdict.ROUNDING),  # luck of one side: two numbers have no statistics
+        (2, 70.0, Verdict.PRECISION),  # over 4 times 16
+        (3, 14.0, Verdict.ROUNDING),  # 4 times 4
+        (3, 20.0, Verdict.PRECISION),
+        (8, 4.5, Verdict.ROUNDING),  # 4 times 1.49
+        (8, 20.0, Verdict.PRECISION),
         (2, 8192.0, Verdict.PRECISION),  # a side in float16
         (64, 20.0, Verdict.PRECISION),
     ],
