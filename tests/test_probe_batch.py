@@ -19,11 +19,9 @@ LABELS = np.array([0, 1, 2])
 NAMES = {"ids": "input_ids", "mask": "attention_mask"}
 
 
-def _probes(
-    batch: dict[str, np.ndarray], *windows: int, may_be_longer: bool = True
-) -> list[ProbeBatch]:
+def _probes(batch: dict[str, np.ndarray], *windows: int, longest: int = 4096) -> list[ProbeBatch]:
     names = {name: NAMES[name] for name in batch if name in NAMES}
-    return list(probe_batches(batch, names, windows=windows, may_be_longer=may_be_longer))
+    return list(probe_batches(batch, names, windows=windows, longest=longest))
 
 
 @pytest.mark.parametrize("mask", [SHOWN, RIGHT], ids=["nothing hidden", "padded on the right"])
@@ -64,9 +62,12 @@ def test_a_window_is_gone_beyond_with_shorter_sequences_to_fall_back_to() -> Non
 
 
 def test_sequences_are_no_longer_than_given_where_that_may_do_harm() -> None:
-    found = _probes({"ids": IDS, "mask": SHOWN}, 12, may_be_longer=False)
+    lengths = [
+        [each.shown.shape[1] for each in _probes({"ids": IDS, "mask": SHOWN}, 12, longest=n)]
+        for n in (0, 23, 24)
+    ]
 
-    assert [each.shown.shape[1] for each in found] == [10]
+    assert lengths == [[10], [10], [24, 10]]
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ WITHIN = {
 BOTH = {
     "both raise": RIGHT.replace(FORWARD, FORWARD + RAISES),
     "few positions": RIGHT.replace("nn.Embedding(24", "nn.Embedding(12"),
+    "few places": RIGHT.replace("nn.Embedding(24", "nn.Embedding(12").replace(".position", ".at"),
     "nan": _model(lowest="-float('inf')"),
 }
 SETTINGS = {
@@ -254,7 +255,7 @@ def test_every_report_tells_what_a_probe_found(reports: dict[str, StepReport]) -
     assert [one["rule"] for one in page["probe"]["findings"]] == ["mask-part"]
 
 
-@pytest.mark.parametrize("name", ["right", "constant", "no window", "both raise", "few positions"])
+@pytest.mark.parametrize("name", ["right", "constant", "no window", "both raise", "few places"])
 def test_what_a_probe_found_is_told_in_chinese(reports: dict[str, StepReport], name: str) -> None:
     report, say = reports[name], language("zh")
 
@@ -281,11 +282,13 @@ def test_a_model_that_raises_on_a_probe_is_told_of_and_keeps_its_verdict(
 def test_a_length_that_the_reference_refuses_is_left_and_the_padding_tried(
     reports: dict[str, StepReport],
 ) -> None:
-    refused, compared, window = _told(reports["few positions"])
+    refused, *told = _told(reports["few places"])
+    compared, window = told
 
     assert refused == ("a probe of 2 x 24 places, left and right padding made the reference raise")
     assert "2 x 9 places, left and right padding: they agree" in compared
     assert window.startswith("window is 12, and the longest sequence has 9 places")
+    assert _told(reports["few positions"]) == told  # its table says how far it goes
 
 
 def test_rows_without_a_measure_are_left_out_and_named(reports: dict[str, StepReport]) -> None:

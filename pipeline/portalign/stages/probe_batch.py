@@ -51,7 +51,7 @@ class _Given:
 
 
 def probe_batches(
-    batch: Batch, names: Mapping[str, str], *, windows: Sequence[int], may_be_longer: bool
+    batch: Batch, names: Mapping[str, str], *, windows: Sequence[int], longest: int
 ) -> tuple[ProbeBatch, ...]:
     """Make the batches to try, the best first: a model need not take every length.
 
@@ -59,7 +59,7 @@ def probe_batches(
         batch: the first given batch.
         names: field -> argument of the model, for every field that it is given.
         windows: in places, as far as the model tells of any.
-        may_be_longer: than the given sequences; a position that a table lacks must do no harm.
+        longest: places that sequences may have where the given ones have fewer.
 
     Returns:
         None at all where the given batch decides everything that such a batch could, or where it
@@ -77,9 +77,8 @@ def probe_batches(
     if is_padded:
         lengths += [min(max(n_places, _LEAST), _ENOUGH), n_places]
     wanted = [n for n in dict.fromkeys(lengths) if n >= _LEAST // 2]
-    return tuple(
-        _made(given, n, is_padded=is_padded) for n in wanted if may_be_longer or n <= n_places
-    )
+    most = max(n_places, longest)
+    return tuple(_made(given, n, is_padded=is_padded) for n in wanted if n <= most)
 
 
 def _given(batch: Batch, names: Mapping[str, str]) -> _Given | None:
