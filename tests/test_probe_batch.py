@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
@@ -99,11 +100,18 @@ def test_no_probe_where_nothing_is_undecided_or_the_batch_is_none_of_sequences(
     assert _probes(batch, *windows) == []
 
 
+@dataclass(slots=True)
+class _Unset:
+    """A field that nobody set is no reason to break a capture."""
+
+    window: int = field(init=False)
+
+
 def test_windows_are_read_from_attributes_and_configurations() -> None:
     config = type("Config", (), {})()
     vars(config).update(sliding_window=4096, max_window_layers=28, use_sliding_window=True)
     inner = SimpleNamespace(window_size=8, config=config)
-    model = SimpleNamespace(attention=inner, width=64, window=None)
+    model = SimpleNamespace(attention=inner, width=64, window=None, shape=_Unset())
     structure = Structure("torch", (ModuleInfo("", "Net"), ModuleInfo("attention", "Core")), ())
 
     assert windows(model, structure) == (

@@ -46,5 +46,5 @@ def _is_configuration(value: object) -> bool:
 def _attributes(value: object) -> dict[str, object]:
     own = dict(getattr(value, "__dict__", {}))
     if dataclasses.is_dataclass(value):  # one with slots has no `__dict__`
-        own |= {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        own |= {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
     return own
