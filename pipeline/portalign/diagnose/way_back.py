@@ -2,7 +2,7 @@
 
 A use is a module whose gradient was recorded. Its own backward is written out for linear layers,
 norms, functions of single elements and dropout; code between the tensor and that module may be a
-function of the tensor, a product with another one or a sum.
+function of the tensor, a product with another one, a sum, or an attention core (`attention_back`).
 """
 
 from __future__ import annotations
