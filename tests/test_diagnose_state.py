@@ -48,6 +48,31 @@ def test_rates_of_another_rotary_base_are_named_with_both_bases() -> None:
     assert "500000, in the reference 10000" in found.text
 
 
+def _llama3(rates: np.ndarray, *, factor: float, low: float, high: float, n: int) -> np.ndarray:
+    """As in Llama 3.1: by wavelength, against a context of `n` places."""
+    lengths = 2 * np.pi / rates
+    smooth = (n / lengths - low) / (high - low)
+    middle = (1 - smooth) * rates / factor + smooth * rates
+    slow = np.where(lengths > n / low, rates / factor, rates)
+    return np.where((lengths <= n / low) & (lengths >= n / high), middle, slow)
+
+
+def test_rotary_frequencies_scaled_by_parts_are_named_with_the_factor() -> None:
+    rates = 500000.0 ** (-np.arange(0, 64, 2) / 64)
+    scaled = _llama3(rates, factor=8.0, low=1.0, high=4.0, n=8192)
+
+    found = related(rates.astype(np.float32), scaled.astype(np.float32))
+    back = related(scaled.astype(np.float32), rates.astype(np.float32))
+
+    assert found is not None
+    assert found.rule == "state-scaling"
+    assert "frequencies as they are, the last" in found.text
+    assert dict(found.fitted)["factor"] == pytest.approx(8.0, rel=1e-6)
+    assert back is not None
+    assert "what they were before it scaled them by parts" in back.text
+    assert related(rates, rates * np.linspace(1.0, 0.5, 32)) is None
+
+
 @pytest.mark.parametrize(
     ("order", "said"),
     [

@@ -37,7 +37,8 @@ class Core:
     share: float = 1.0
     sign: float = 1.0
     late: int = 0
-    low: str = ""  # dtype that the scores go through
+    low: str = ""  # dtype that the scores go through,
+    low_at: str = "scores"  # or the operands of their product, or all
     slopes: tuple[float, ...] = ()  # of ALiBi, for each head
     is_by_heads: bool = False  # packed as one group of query heads, its key and value, the next
     low_angles: str = ""  # dtype in which rotary rates and angles are computed
@@ -53,8 +54,11 @@ class Core:
         q, k, v = (self.split(packed[i], width) for i in self.order)
         q, k = self.rotated(q, 0), self.rotated(k, self.late)
         groups = list(self.groups)
+        if self.low_at != "scores":
+            q, k = through(q, self.low), through(k, self.low)
         scores = np.einsum("bhqd,bhkd->bhqk", q, k[:, groups]) * self.scale
-        scores = through(scores, self.low) if self.low else scores
+        if self.low and self.low_at != "operands":
+            scores = through(scores, self.low)
         if self.cap is not None:
             scores = self.cap * np.tanh(scores / self.cap)
         if self.slopes:
@@ -66,7 +70,10 @@ class Core:
         weights = weights / weights.sum(self.axis, keepdims=True)
         if self.is_late:
             weights = np.where(np.asarray(mask) == 0, weights, 0.0)
+        if self.low_at == "all":
+            weights, v = through(weights, self.low), through(v, self.low)
         context = np.einsum("bhqk,bhkd->bhqd", weights, v[:, groups])
+        context = through(context, self.low) if self.low_at == "all" else context
         if self.is_merged:
             context = np.moveaxis(context, 1, 2)
         return context.reshape(BATCH, TIME, -1)
@@ -114,7 +121,7 @@ def fault(rule: str, wrong: Core, right: Core = RIGHT, **given: object) -> Seede
 def low(rule: str, wrong: Core, right: Core = RIGHT, says: str = "") -> Seeded:
     """A fault of precision: made in float32 on both sides, and alike in float64."""
     site = in_float32(glue(right.made(), wrong.made(), earlier=EARLIER))
-    exact = replace(right, low="", low_angles="").made()
+    exact = replace(right, low="", low_at="scores", low_angles="").made()
     twin = glue(exact, exact, earlier=EARLIER)
     return Seeded(rule, site, CLEAN, says=says, twin=twin)
 

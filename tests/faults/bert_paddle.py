@@ -202,6 +202,8 @@ class Attention(nn.Layer):
 
     def plain(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         on = self.on
+        if on("operands_in_bfloat16"):
+            q, k = (part.astype("bfloat16").astype(v.dtype) for part in (q, k))
         width = 1 if on("no_scale") else WIDTH if on("scale_by_full_width") else WIDTH // HEADS
         if on("einsum"):
             scores = paddle.einsum("bhqd,bhkd->bhqk", q, k) / width**0.5

@@ -183,6 +183,8 @@ class Attention(nn.Module):
         if on("chunked_attention"):
             parts = [_plain(part, k, v, mask) for part in q.split(3, dim=2)]
             return torch.cat(parts, dim=2)
+        if on("operands_in_bfloat16"):
+            q, k = (part.to(torch.bfloat16).to(v.dtype) for part in (q, k))
         if on("keys_normalised"):
             k = F.normalize(k, dim=-1)
         width = 1 if on("no_scale") else WIDTH if on("scale_by_full_width") else WIDTH // HEADS

@@ -39,6 +39,7 @@ _BERT = (
     ("fused_by_heads", "attention-packing", _CORE, _GIT + "NVIDIA/apex/issues/1131"),
     ("dropout_left_on", "dropout-on", _EMBEDDED, _DROPOUT),
     ("branch_dropout_left_on", "dropout-on", ">layers.1.attention_norm", _DROPOUT),
+    ("operands_in_bfloat16", "attention-precision", _CORE, _SUMS),
     ("weights_dropout_left_on", "attention-dropout", _CORE, _DROPOUT),
     ("residual_scaled", "term-scaled", ">layers.1.attention_norm", _SCALED),
     ("layer_repeated", "layer-calls", _NEXT, _LAYERS),

@@ -19,7 +19,7 @@ def compute(reading: Reading, run: Run) -> Numbers:
     weights = run("softmax", scores)
     if weights is scores:
         weights = softmax(scores, -1)
-    value = repeated(value, scores.shape[1], run)
+    value = run("value", repeated(value, scores.shape[1], run))
     context = run("context", run("weights", weights) @ value)  # [batch, heads, time, width]
     merged = run("merge", context)
     if merged is context:
@@ -50,6 +50,7 @@ def raw_scores(reading: Reading, run: Run) -> Numbers:
     query, key, _ = operands(reading, run)
     tables = reading.tensors.get("cos"), reading.tensors.get("sin")
     query, key = rotated(query, "query", run, tables), rotated(key, "key", run, tables)
+    query, key = run("operand", query), run("operand", key)
     products: Numbers = query @ repeated(key, query.shape[1], run).swapaxes(-1, -2)
     return products
 

@@ -31,8 +31,8 @@ _OPEN: Final = """
 ## What isn't told
 
 - Attention that is no chain of query, key, value, scores and softmax: routers of experts, biases
-  learned for every distance (T5, Swin), sinks, normalised queries and keys, rotary frequencies that
-  are scaled by parts (YaRN, Llama 3).
+  learned for every distance (T5, Swin), sinks, normalised queries and keys. Rotary frequencies that
+  are scaled by parts (YaRN, Llama 3), where no tensor of the model holds them.
 - Of a core with more keys than a head is wide: dropped-out weights, and slopes that aren't usual.
 - TF32 from float16 where no number is so small that float16 keeps fewer bits of it: both are named
   then. A sum that is rounded on its way, but not part by part.
@@ -49,6 +49,7 @@ NUMBERS: Final[tuple[tuple[str, str, str], ...]] = (
     ("state-swapped", "an initial value is another tensor's", "initial values"),
     ("state-initial", "an initial value is all zeros or ones: never loaded", "initial values"),
     ("state-base", "rates such as rotary frequencies are powers of another base", "initial values"),
+    ("state-scaling", "rotary frequencies are scaled by parts (rope_scaling)", "initial values"),
     ("rewritten-weights", "other weights of equal outputs: folded, centred", "weights"),
     ("constant-per-position", "scores are shifted by a constant per position", "outputs"),
     ("output-rounded", "an output goes through bfloat16 or float16 on one side", "outputs"),

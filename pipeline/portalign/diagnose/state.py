@@ -109,6 +109,7 @@ def _relations(
         remedy = "bring them into the reference's order when they are loaded"
         yield Relation("state-permuted", f"in another order: {permuted.detail}", 0.0, remedy)
     yield from _powers(ours, theirs)
+    yield from _scaled_by_parts(ours, theirs)
     for name, other in others.items():
         if other.shape == theirs.shape and np.array_equal(other, candidate):
             yield Relation("state-swapped", f"those of {name}", 0.0, f"load it, not {name}")
@@ -135,6 +136,37 @@ def _powers(ours: Numbers, theirs: Numbers) -> Iterator[Relation]:
             _left(bases[1] ** powers, theirs),
             f"set the base (rope_theta) to {meant[0]:.10g}",
             (("reference base", meant[0]), ("candidate base", meant[1])),
+        )
+
+
+def _scaled_by_parts(ours: Numbers, theirs: Numbers) -> Iterator[Relation]:
+    """Rotary frequencies as long contexts stretch them: the fast ones stay, the slow ones are
+    divided, and between them the share grows with the frequency (Llama 3) or its number (YaRN).
+    """
+    if ours.ndim != 1 or len(ours) < _FEW or not (ours > 0).all() or not (theirs > 0).all():
+        return
+    is_theirs = theirs[-1] < ours[-1]
+    plain, scaled = (ours, theirs) if is_theirs else (theirs, ours)
+    ratios = scaled / plain
+    kept, divided = (np.abs(ratios / each - 1.0) <= _EXACT for each in (1.0, ratios[-1]))
+    if not (ratios[-1] < 1.0 - _EXACT and kept[:2].all() and divided[-2:].all()):
+        return
+    shares = (ratios - ratios[-1]) / (1.0 - ratios[-1])
+    between = ~kept & ~divided
+    for ramp in (plain, np.arange(len(plain), dtype=np.float64)):
+        made = np.where(kept, 1.0, 0.0)
+        if between.any():
+            columns = np.stack([ramp[between], np.ones(int(between.sum()))], axis=1)
+            fit = np.linalg.lstsq(columns, shares[between], rcond=None)[0]
+            made[between] = columns @ fit
+        how = "scaled by parts" if is_theirs else "what they were before it scaled them by parts"
+        yield Relation(
+            "state-scaling",
+            f"{how}: the first {int(kept.sum())} frequencies as they are, the last "
+            f"{int(divided.sum())} divided by {1 / ratios[-1]:.6g}",
+            _left(plain * (ratios[-1] + made * (1.0 - ratios[-1])), scaled),
+            "give both sides the same rope_scaling",
+            (("factor", 1 / float(ratios[-1])),),
         )
 
 
