@@ -128,6 +128,8 @@ class Block(nn.Module):
         attended = self.attn(self.ln_1(x), rotation, hidden)
         if on("parallel_residual"):
             return x + attended + self.mlp(self.ln_2(x))
+        if on("residual_gated"):
+            attended = torch.sigmoid(x) * attended
         x = (x.detach() if on("residual_detached") else x) + attended
         if on("residual_from_norm"):
             x = self.ln_2(x)

@@ -23,6 +23,7 @@ _CORES = " ".join(f">layers.{layer}.self_attn.o_proj" for layer in range(3)) + "
 _WORDS, _QUERY = "embeddings.word_embeddings", "layers.1.attention.query"
 _ENTERED = ">layers.1.attention >layers.1.attention.query >layers.1.attention_norm"
 _GATED = "layers.1.mlp.act >layers.1.mlp.down_proj"
+_ATTENDED = ">layers.1.post_attention_layernorm layers.1.self_attn"
 _NORMED = "layers.1.input_layernorm"
 _NEXT = ">layers.2 >layers.2.attention >layers.2.attention.query >layers.2.input_layernorm"
 # fault, cause, places, source
@@ -96,6 +97,7 @@ UNKNOWN: tuple[Row, ...] = (
         "bert", "keys_normalised softmax_off_by_one", _CORE, "https://arxiv.org/abs/2010.04245"
     ),
     *unknown("bert", "noisy", _ENTERED, "https://arxiv.org/abs/2310.05914"),
+    *unknown("gpt", "residual_gated", _ATTENDED, "https://arxiv.org/abs/1910.06764"),
     *unknown("gpt", "up_squared", _GATED, "https://arxiv.org/abs/2002.05202"),
     *unknown("gpt", "norm_by_greatest", _NORMED, _DOCS + "torch.nn.RMSNorm.html"),
     *unknown("cnn", "squeezed", "layer.1.relu1 >layer.1.conv2", "https://arxiv.org/abs/1709.01507"),
