@@ -23,7 +23,7 @@ _CORES = " ".join(f">layers.{layer}.self_attn.o_proj" for layer in range(3)) + "
 _WORDS, _QUERY = "embeddings.word_embeddings", "layers.1.attention.query"
 _ENTERED = ">layers.1.attention >layers.1.attention.query >layers.1.attention_norm"
 _GATED = "layers.1.mlp.act >layers.1.mlp.down_proj"
-_ATTENDED = ">layers.1.post_attention_layernorm layers.1.self_attn"
+_ATTENDED = ">layers.1.post_attention_layernorm layers.1>"
 _NORMED = "layers.1.input_layernorm"
 _NEXT = ">layers.2 >layers.2.attention >layers.2.attention.query >layers.2.input_layernorm"
 # fault, cause, places, source
