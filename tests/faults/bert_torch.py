@@ -196,7 +196,7 @@ class Attention(nn.Module):
             scores = q @ k.mT / width**0.5
         if on("slopes_added"):
             places = torch.arange(scores.shape[-1])
-            slopes = torch.tensor([2.0**-4, 2.0**-8]).view(-1, 1, 1)
+            slopes = torch.tensor([2.0**-4, 2.0**-8], dtype=scores.dtype).view(-1, 1, 1)
             scores = scores - slopes * (places - places[:, None]).abs()
         if on("scores_clipped"):
             scores = scores.clamp(-1.0, 1.0)

@@ -40,7 +40,9 @@ class Gpt(nn.Module):
             rotation = torch.ones_like(rotation[0]), torch.zeros_like(rotation[1])
             slopes = 2.0 ** -torch.arange(2.0, 2.0 * HEADS + 1, 2.0).view(-1, 1, 1)
             places = torch.arange(float(time))
-            mask = mask - slopes * (places[:, None] - places).abs()  # [heads, time, time]
+            mask = mask - (slopes * (places[:, None] - places).abs()).to(
+                x.dtype
+            )  # [heads, time, time]
         for layer in self.layers:
             x = layer(x, rotation, mask)
         logits = self.lm_head(self.norm(x))
