@@ -26,13 +26,23 @@ def ways_back(site: Site) -> Iterator[Numbers]:
     """Sums of parts that are the gradient of the side that has one; usually one or none."""
     whole = (site.candidate if lacking(site) == "reference" else site.reference).target
     parts = [part for part in _parts(site) if part.shape == whole.shape]
-    few = [few_rows(part) for part in parts]
-    wanted = few_rows(whole)
+    few = [few_rows(part).ravel() for part in parts]
+    wanted = few_rows(whole).ravel()
+    mix = np.random.default_rng(0).normal(size=wanted.size)
+    keys = np.array([float(part @ mix) for part in few])
+    near = needed(site) * float(np.linalg.norm(mix) * np.linalg.norm(wanted))
     for n in range(1, _MOST + 1):
-        for chosen in combinations(range(len(parts)), n):
-            made = np.sum([few[at] for at in chosen], axis=0)
-            if relative(made, wanted) <= needed(site):
+        for chosen in _summing(keys, float(wanted @ mix), n, near):
+            if relative(np.sum([few[at] for at in chosen], axis=0), wanted) <= needed(site):
                 yield np.asarray(np.sum([parts[at] for at in chosen], axis=0))
+
+
+def _summing(keys: Numbers, wanted: float, n: int, near: float) -> Iterator[tuple[int, ...]]:
+    """Choices of `n` keys whose sum comes near: no others can be parts of one whole."""
+    for rest in combinations(range(len(keys)), n - 1):
+        first = rest[-1] + 1 if rest else 0
+        gaps = np.abs(keys[first:] + sum(float(keys[at]) for at in rest) - wanted)
+        yield from ((*rest, first + int(at)) for at in np.flatnonzero(gaps <= near))
 
 
 def _parts(site: Site) -> Iterator[Numbers]:
