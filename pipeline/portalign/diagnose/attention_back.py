@@ -33,14 +33,15 @@ _OTHERS = {"attention-softmax", "attention-merge", "attention-operands", "attent
 
 
 def backs(
-    made: Source, earlier: tuple[Source, ...], given: Numbers
-) -> Iterator[dict[str, Numbers]]:
-    """Gradients of query, key and value by the names of the tensors they are.
+    made: Source, earlier: tuple[Source, ...], given: Numbers, name: str
+) -> Iterator[Numbers]:
+    """Gradients of a tensor that is query, key or value of an attention core.
 
     Args:
         made: the context, as the output projection got it.
         earlier: what was there before, nearest first.
         given: the gradient of the context.
+        name: of the tensor; a core that it is no operand of isn't looked at, for a search is dear.
     """
     if made.array.ndim != 3:
         return
@@ -48,11 +49,13 @@ def backs(
     site = Site(Origin("attention", OriginKind.GLUE, made.path), view, view)
     knobs = [each for each in knobs_of(FAMILY.name) if not each.is_precision]
     for reading, _ in FAMILY.readings(site):
+        which = next((key for key, told in reading.names.items() if told == name), None)
+        if which is None:
+            continue
         chosen = member(Space(FAMILY, knobs, reading, good=FALL, budget=Budget()))
         if chosen is None or any(chosen.get(name) for name in _OTHERS):
             continue
-        found = _back(reading, running(knobs, reading, chosen), given)
-        yield {reading.names[name]: each for name, each in found.items()}
+        yield _back(reading, running(knobs, reading, chosen), given)[which]
 
 
 def _back(reading: Reading, run: Run, given: Numbers) -> dict[str, Numbers]:

@@ -65,8 +65,7 @@ def _parts(site: Site) -> Iterator[Numbers]:
                 continue
             yield from _before(x, inside, back)
             if back.shape == inside.shape:
-                for found in backs(entered, _behind(entered, site), back):
-                    yield from (each for name, each in found.items() if name == own.name)
+                yield from backs(entered, _behind(entered, site), back, own.name)
 
 
 def _behind(entered: Source, site: Site) -> tuple[Source, ...]:
