@@ -30,14 +30,6 @@ def row(one: Ended) -> str:
     return _line((one.run.story, *_cells(one)))
 
 
-def minutes(found: Sequence[Ended]) -> float:
-    """How long all runs took: the large ones and the small ones went side by side."""
-    lanes = [
-        sum(o.seconds for o in found if bool(o.run.experiment) is large) for large in (True, False)
-    ]
-    return max(lanes) / 60
-
-
 def write_page(found: Sequence[Ended], docs: Path) -> None:
     """Write the page and its plots.
 
@@ -51,7 +43,7 @@ def write_page(found: Sequence[Ended], docs: Path) -> None:
     for name, known in facts.items():
         mine = [one for one in found if one.run.story == name]
         known["table"] = "\n".join([HEADER, *(_line((*_cells(o), _command(o))) for o in mine)])
-    text = TEMPLATE.read_text(encoding="utf-8").format(minutes=minutes(found), **facts)
+    text = TEMPLATE.read_text(encoding="utf-8").format(**facts)
     (docs / "published-cases.md").write_text(text, encoding="utf-8")
 
 

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.framework, pytest.mark.end_to_end, pytest.mark.slow]
 CHOSEN = {
     "bert": "gelu_tanh no_scale value_bias_zero loss_smoothed "
     "mask_minus_1e9 mask_inverted positions_cumsum fused_qkv query_frozen weights_detached "
-    "scores_in_bfloat16 fc2_not_loaded loss_focal fused_by_heads dropout_left_on words_shifted",
+    "scores_in_bfloat16 fc2_not_loaded loss_focal dropout_left_on",
     "gpt": "heads_tiled rotary_interleaved rotary_bfloat16_table rotary_from_one sdpa "
     "alibi_missing layer_skipped",
     "cnn": "pool_padding_left_out kernel_standardised bn_momentum folded_norm conv_by_unfold "
