@@ -14,7 +14,7 @@ FAULTS = (
         module(X, np.where(KEEP, X / 0.9, 0.0), inputs={"in.0": X}),
         module(X, 2 * X - X, inputs={"in.0": X}),
         {"p": 0.1},
-        says="in the candidate: elements are zero at random, the others times 1.11111 (p = 0.1)",
+        says="in the candidate alone: elements are zero at random, the others times 1.11111",
     ),
     Seeded(
         "dropout-on",

@@ -44,7 +44,7 @@ _CAUSES = {
     "fc1_frozen": "parameter-frozen",
     "detached": "gradient-cut",
     "dropout_rate": "dropout-rate",
-    "dropout_missing": "term-replaced",
+    "dropout_missing": "dropout-on",
     "dropout_unscaled": "term-scaled dropout-rate",
     "norm_in_eval": "bn-statistics",
 }

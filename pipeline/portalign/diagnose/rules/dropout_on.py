@@ -1,4 +1,4 @@
-"""Dropout that is left on: elements are zero at random, the others scaled up."""
+"""Dropout on one side alone, left on or left out: elements are zero at random, others scaled up."""
 
 from __future__ import annotations
 
@@ -87,18 +87,24 @@ def factor_of(part: Numbers, dropped: Numbers) -> float | None:
 def _cause(factor: float, *, is_candidate: bool) -> Cause:
     p = next(nice(1.0 - 1.0 / factor))
     side = "candidate" if is_candidate else "reference"
+    remedy = (
+        "call model.eval(), and pass training=self.training where dropout is called as a function"
+        if is_candidate
+        else "give the candidate this dropout; if this is no training, call model.eval() on the "
+        "reference"
+    )
     return Cause(
         "dropout-on",
-        f"dropout is left on in the {side}: elements are zero at random, the others times "
+        f"dropout acts in the {side} alone: elements are zero at random, the others times "
         f"{number(factor)} (p = {p:g})",
-        "call model.eval(), and pass training=self.training where dropout is called as a function",
+        remedy,
         {"p": p},
     )
 
 
 RULE = Rule(
     name="dropout-on",
-    line="dropout is left on (train for eval mode): a random share is zero, the rest scaled up",
+    line="dropout on one side alone (train for eval mode, or left out in training)",
     kinds=frozenset({OriginKind.GLUE, OriginKind.MODULE}),
     propose=_propose,
 )
