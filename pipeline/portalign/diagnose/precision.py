@@ -34,10 +34,8 @@ _FALL = 0.01  # of the whole difference, for the rows that fell the other way to
 _STEPS = 16.0  # of a dtype, that a floor may be: a product over 1024 numbers in float32 leaves 2
 _ALIKE = 2.0  # two roundings that both reach the floor within this factor can't be told apart
 
-
-_Rounding = tuple[
-    Knob, tuple[object, ...]
-]  # and the dtypes that can't be told apart, likeliest first
+# What is rounded, and through which dtypes: those that can't be told apart, likeliest first.
+_Rounding = tuple[Knob, tuple[object, ...]]
 
 
 @final
